@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from rawprint.status import Reason
+
 
 class RawprintError(Exception):
     """Base of every error raised on purpose; anything else that escapes is a bug in rawprint.
@@ -125,7 +127,7 @@ class WriteStalled(RawprintError, TimeoutError):
     code = "write-stalled"
 
     def __init__(
-        self, message: str, *, written: int, total: int, reasons: Mapping[str, bool], hint: str = ""
+        self, message: str, *, written: int, total: int, reasons: Mapping[Reason, bool], hint: str = ""
     ) -> None:
         super().__init__(message, hint=hint)
         self.written = written

@@ -1,0 +1,68 @@
+r"""Print receipts and labels straight to the printer, and hear from the printer itself.
+
+    import rawprint
+
+    with rawprint.open("tcp://192.168.1.50", "tspl") as printer:
+        print(printer.status().state)
+        printer.print(b"SIZE 40 mm,30 mm\r\nCLS\r\nTEXT 20,20,\"3\",0,1,1,\"Hello\"\r\nPRINT 1\r\n")
+
+`PrintQueue` does the same in a thread of its own: it waits for a printer that is off or out of paper, and says how
+each job ended.
+"""
+
+from __future__ import annotations
+
+from rawprint.address import parse as parse_address
+from rawprint.capabilities import Capabilities
+from rawprint.dialects import DIALECTS as _DIALECTS
+from rawprint.errors import (
+    AccessDenied,
+    AddressError,
+    AmbiguousAddress,
+    BackendMissing,
+    BadReply,
+    Disconnected,
+    JobCanceled,
+    NoReply,
+    OpenError,
+    PrinterBusy,
+    PrinterNotFound,
+    RawprintError,
+    WriteStalled,
+)
+from rawprint.jobs import Job, JobState, PrintQueue
+from rawprint.printer import Printer, open
+from rawprint.status import Exchange, PrinterState, PrinterStatus, Reason
+
+__version__ = "0.1.0"
+
+#: The printer languages whose status rawprint reads, by name.
+DIALECTS = tuple(_DIALECTS)
+
+__all__ = [
+    "DIALECTS",
+    "AccessDenied",
+    "AddressError",
+    "AmbiguousAddress",
+    "BackendMissing",
+    "BadReply",
+    "Capabilities",
+    "Disconnected",
+    "Exchange",
+    "Job",
+    "JobCanceled",
+    "JobState",
+    "NoReply",
+    "OpenError",
+    "PrintQueue",
+    "Printer",
+    "PrinterBusy",
+    "PrinterNotFound",
+    "PrinterState",
+    "PrinterStatus",
+    "RawprintError",
+    "Reason",
+    "WriteStalled",
+    "open",
+    "parse_address",
+]

@@ -1,0 +1,54 @@
+"""What one printer has shown that it answers; clones print what they do not know, so nothing else is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rawprint.dialects import Dialect, Query
+
+
+@dataclass(slots=True)
+class Capabilities:
+    """One printer's record, by the names of queries. It outlives connections, not yet the process.
+
+    Attributes:
+        promised: What the configuration says that the printer answers.
+        answered: What it has answered.
+        silent: What it left unanswered; not asked again.
+    """
+
+    promised: frozenset[str] = frozenset()
+    answered: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
+
+    def worth_asking(self, dialect: Dialect) -> Iterator[Query]:
+        """The queries of a status, in order; decided one by one, as each answer teaches about the next."""
+        for query in dialect.queries:
+            if query.required or query.name in self.answered:
+                yield query
+            elif query.name in self.promised:
+                if query.name not in self.silent:
+                    yield query
+            elif query.instead_of:
+                if query.instead_of in self.silent and query.name not in self.silent:
+                    yield query
+            elif query.name not in self.silent:
+                yield query
+
+    def learn(self, query: Query, *, answered: bool) -> None:
+        """Remember an answer or a silence. One answer outweighs any silence: then it was only busy."""
+        if answered:
+            self.answered.add(query.name)
+            self.silent.discard(query.name)
+        elif query.name not in self.answered:
+            self.silent.add(query.name)
+
+    def is_mute(self, dialect: Dialect | None) -> bool:
+        """Whether there is nothing to ask: no language known, or its first question was never answered."""
+        return dialect is None or any(
+            q.required and q.name in self.silent and q.name not in self.answered for q in dialect.queries
+        )

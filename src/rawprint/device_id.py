@@ -1,0 +1,54 @@
+"""The IEEE 1284 device ID: the text by which a printer says who made it and which languages it speaks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_LENGTH = 4096
+
+# IEEE 1284-2000 section 7.6 allows the long names; printers use both, and some their own for the serial number.
+_SHORT = {
+    "MANUFACTURER": "MFG",
+    "MODEL": "MDL",
+    "COMMAND SET": "CMD",
+    "CLASS": "CLS",
+    "DESCRIPTION": "DES",
+    "SERIALNUMBER": "SN",
+    "SERN": "SN",
+    "SER": "SN",
+}
+
+
+def parse(raw: bytes | str) -> dict[str, str]:
+    """Read a device ID into its keys, upper case and in their short form (MFG, MDL, CMD, CLS, DES, SN …).
+
+    Bytes may begin with the two-byte length, which counts itself. It is big-endian; some printers send it
+    little-endian, so a value that cannot be is swapped (CUPS and PAPPL do the same). Whatever is no KEY:value
+    is left out; the first of two equal keys stays. Never raises; more than 4,096 bytes are not looked at.
+    """
+    if isinstance(raw, bytes):
+        raw = _text(raw[:MAX_LENGTH])
+    keys: dict[str, str] = {}
+    for part in raw[:MAX_LENGTH].split(";"):
+        key, colon, value = part.partition(":")
+        key = " ".join(key.split()).upper()
+        if colon and key:
+            keys.setdefault(_SHORT.get(key, key), value.strip())
+    return keys
+
+
+def commands(keys: Mapping[str, str]) -> tuple[str, ...]:
+    """The languages that the CMD key lists, as written, in its order."""
+    return tuple(name.strip() for name in keys.get("CMD", "").replace(",", " ").split() if name.strip())
+
+
+def _text(raw: bytes) -> str:
+    if len(raw) >= 2 and not raw[:2].isalpha():
+        length = int.from_bytes(raw[:2], "big")
+        if not 2 <= length <= len(raw):
+            length = int.from_bytes(raw[:2], "little")
+        raw = raw[2:length] if 2 <= length <= len(raw) else raw[2:]
+    return raw.partition(b"\0")[0].decode("latin-1")

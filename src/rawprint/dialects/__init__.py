@@ -1,0 +1,24 @@
+"""The printer languages, by name."""
+
+from __future__ import annotations
+
+from rawprint.dialects.base import Decoded, Dialect, Query, Reader
+from rawprint.dialects.escpos import ESCPOS
+from rawprint.dialects.tspl import TSPL
+from rawprint.errors import AddressError
+
+DIALECTS = {dialect.name: dialect for dialect in (TSPL, ESCPOS)}
+
+__all__ = ["DIALECTS", "Decoded", "Dialect", "Query", "Reader", "by_name"]
+
+
+def by_name(name: str) -> Dialect:
+    """The language of this name.
+
+    Raises:
+        AddressError: There is none.
+    """
+    try:
+        return DIALECTS[name.lower()]
+    except KeyError:
+        raise AddressError(f"unknown language {name!r}", hint=f"known: {', '.join(DIALECTS)}") from None

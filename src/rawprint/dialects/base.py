@@ -1,0 +1,130 @@
+"""What a printer language is: queries, and pure functions from bytes to what they say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rawprint.errors import BadReply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from rawprint.status import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question about the printer's state.
+
+    Attributes:
+        name: What capability records call it.
+        request: Its bytes; sent in one write.
+        required: Silence makes the whole exchange NoReply. Else silence is remembered, and not asked again.
+        instead_of: Asked once, and only where the query of this name stayed silent on a printer that has
+            answered the required one; or where the configuration promises it.
+    """
+
+    name: str
+    request: bytes
+    required: bool = False
+    instead_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One whole reply or push at the head of the buffer.
+
+    Attributes:
+        used: How many bytes of the buffer it took, at least 1.
+        answers: The query that it answers; None for what came unasked.
+        reasons: What it reports; a reason that it does not mention is absent.
+        processing: Whether it says that the printer is printing; None where it does not say.
+        alone: True where it is this only if nothing follows: the same bytes can begin something longer.
+    """
+
+    used: int
+    answers: Query | None = None
+    reasons: Mapping[Reason, bool] = field(default_factory=dict)
+    processing: bool | None = None
+    alone: bool = False
+
+
+def combine(parts: Iterable[Decoded]) -> dict[Reason, bool]:
+    """The reasons of several replies as one: a reason that any of them reports true is true."""
+    reasons: dict[Reason, bool] = {}
+    for part in parts:
+        for reason, true in part.reasons.items():
+            reasons[reason] = reasons.get(reason, False) or true
+    return reasons
+
+
+def _combine(answers: Mapping[str, Decoded]) -> dict[Reason, bool]:
+    return combine(answers.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A printer language, as a value: unpublished ones need no registration, `open(..., dialect=MINE)`.
+
+    Attributes:
+        name: Its name in configuration and JSON.
+        commands: The words that an IEEE 1284 device id's CMD key uses for it.
+        queries: The questions that make up a status, in the order in which they are asked.
+        decode: (buffer, asked) -> the reply or push at the head of the buffer, or None for "more is needed".
+            `buffer` is never empty; `asked` holds the unanswered queries, oldest first. Raises BadReply and
+            nothing else.
+        conclude: What the answers of one exchange, by query name, say together. Raises BadReply where they
+            contradict each other.
+        max_reply: No reply or push is longer, bytes.
+    """
+
+    name: str
+    commands: tuple[str, ...]
+    queries: tuple[Query, ...]
+    decode: Callable[[bytes, tuple[Query, ...]], Decoded | None]
+    conclude: Callable[[Mapping[str, Decoded]], dict[Reason, bool]] = _combine
+    max_reply: int = 64
+
+
+class Reader:
+    """The one owner of incoming bytes: it keeps what is not decoded yet, never more than one longest reply."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> None:
+        """Add bytes from the printer."""
+        self._buffer += data
+
+    def peek(self, asked: tuple[Query, ...]) -> Decoded | None:
+        """The reply or push at the head of what has come, or None if there is none yet.
+
+        Raises:
+            BadReply: The bytes fit nothing; all that has come is thrown away.
+        """
+        if not self._buffer:
+            return None
+        try:
+            decoded = self._dialect.decode(self._buffer, asked)
+            if decoded is None and len(self._buffer) >= self._dialect.max_reply:
+                raise BadReply("the printer sent more than any reply holds", raw=self._buffer)
+        except BadReply:
+            self._buffer = b""
+            raise
+        return decoded
+
+    def take(self, decoded: Decoded) -> bytes:
+        """Take from the buffer what `peek` returned; returns its bytes."""
+        raw, self._buffer = self._buffer[: decoded.used], self._buffer[decoded.used :]
+        return raw
+
+    @property
+    def rest(self) -> bytes:
+        """What has come and is not decoded yet."""
+        return self._buffer
+
+    def clear(self) -> None:
+        """Throw away what is not decoded yet."""
+        self._buffer = b""

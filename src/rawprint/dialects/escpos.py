@@ -1,0 +1,145 @@
+"""ESC/POS, the language of Epson's receipt printers and of most receipt clones.
+
+Numbers are from the Epson ESC/POS Application Programming Guide (APG, Ver. 10): DLE EOT, ASB (`GS a`) p.316-320,
+block replies p.429-430 and 469, and from clones' manuals where they agree. Replies are told apart by
+their fixed bits: DLE EOT is 0xx1xx10, the first ASB byte 0xx1xx00, the other three 0xx0xxxx.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rawprint.dialects.base import Decoded, Dialect, Query, combine
+from rawprint.errors import BadReply
+from rawprint.status import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Real-time, answered by every ESC/POS printer whose manual we read, also offline and with a full buffer. No other
+# n is ever sent: a printer that does not know it prints the surplus byte.
+PRINTER = Query("dle-eot-1", b"\x10\x04\x01", required=True)
+OFFLINE_CAUSE = Query("dle-eot-2", b"\x10\x04\x02")
+ERROR_CAUSE = Query("dle-eot-3", b"\x10\x04\x03")
+PAPER = Query("dle-eot-4", b"\x10\x04\x04")
+
+_XON_XOFF = b"\x11\x13"
+_BLOCK_HEADERS = b"\x35\x37\x39\x3b\x3d\x5f"
+_BLOCK_MAX = 96  # GS I answers hold at most 80 characters (APG p.469)
+
+_ERROR_OCCURRED = 0x40  # DLE EOT 2
+_ANY_ERROR = 0x6C  # DLE EOT 3
+
+
+def _errors(byte: int) -> dict[Reason, bool]:
+    """DLE EOT 3 and the second ASB byte share these bits."""
+    return {
+        Reason.TRIMMER_JAM: bool(byte & 0x08),
+        # 0x04 mechanical or black-mark error, 0x20 unrecoverable; clones that do not define 0x04 keep it 0.
+        Reason.OTHER: bool(byte & 0x24),
+        # "Auto-recoverable": the head is too hot, or the cover was opened while printing.
+        Reason.OVER_TEMPERATURE: bool(byte & 0x40),
+    }
+
+
+def _without_cover(reasons: dict[Reason, bool]) -> dict[Reason, bool]:
+    """An open cover raises the auto-recoverable error, too; only with a closed one it means heat."""
+    if reasons.get(Reason.COVER_OPEN) and reasons.get(Reason.OVER_TEMPERATURE):
+        del reasons[Reason.OVER_TEMPERATURE]
+    return reasons
+
+
+def _real_time(byte: int, query: Query) -> Decoded:
+    # Bit 2 of DLE EOT 1 is the level of the drawer's pin; which level means open depends on the drawer.
+    if query is PRINTER:
+        reasons = {Reason.OFFLINE: bool(byte & 0x08)}
+    elif query is OFFLINE_CAUSE:
+        reasons = {Reason.COVER_OPEN: bool(byte & 0x04), Reason.FEED_BUTTON: bool(byte & 0x08)}
+        if byte & 0x20:  # "printing stopped by paper end": clear, it does not say that there is paper
+            reasons[Reason.MEDIA_EMPTY] = True
+        if byte & _ERROR_OCCURRED:
+            reasons[Reason.OTHER] = True
+    elif query is ERROR_CAUSE:
+        reasons = _errors(byte)
+    else:
+        reasons = {Reason.MEDIA_LOW: bool(byte & 0x0C), Reason.MEDIA_EMPTY: bool(byte & 0x60)}
+    return Decoded(1, query, reasons)
+
+
+def _automatic(buffer: bytes) -> Decoded | None:
+    """Four bytes of automatic status; XON and XOFF may stand between them on a serial line (APG p.319)."""
+    block = [buffer[0]]
+    for used, byte in enumerate(buffer[1:], 2):
+        if byte in _XON_XOFF:
+            continue
+        if byte & 0x90:
+            raise BadReply("an automatic status that breaks off", raw=buffer)
+        block.append(byte)
+        if len(block) == 4:
+            first, second, third = block[:3]
+            reasons = {
+                Reason.OFFLINE: bool(first & 0x08),
+                Reason.COVER_OPEN: bool(first & 0x20),
+                Reason.FEED_BUTTON: bool(first & 0x40),
+                **_errors(second),
+                Reason.MEDIA_LOW: bool(third & 0x03),
+                Reason.MEDIA_EMPTY: bool(third & 0x0C),
+            }
+            return Decoded(used, None, _without_cover(reasons))
+    if len(buffer) >= _BLOCK_MAX:
+        raise BadReply("an automatic status without an end", raw=buffer)
+    return None
+
+
+def _block(buffer: bytes) -> Decoded | None:
+    """A block reply, such as to `GS I` or `GS ( H` in a job: header, text, NUL. Nothing that we asked for."""
+    end = buffer.find(b"\0", 1, _BLOCK_MAX)
+    if end > 0:
+        return Decoded(end + 1)
+    if len(buffer) >= _BLOCK_MAX:
+        raise BadReply("a block without an end", raw=buffer)
+    return None
+
+
+def decode(buffer: bytes, asked: tuple[Query, ...]) -> Decoded | None:
+    """See `Dialect.decode`."""
+    first = buffer[0]
+    if first & 0x93 == 0x12:
+        if not asked:
+            raise BadReply("a real-time status that nobody asked for", raw=buffer)
+        return _real_time(first, asked[0])
+    if first & 0x93 == 0x10:
+        return _automatic(buffer)
+    if first in _XON_XOFF:
+        return Decoded(1)
+    if first in _BLOCK_HEADERS:
+        return _block(buffer)
+    raise BadReply("no ESC/POS status", raw=buffer)
+
+
+def conclude(answers: Mapping[str, Decoded]) -> dict[Reason, bool]:
+    """See `Dialect.conclude`.
+
+    All four replies look alike, so a printer that answers one question behind cannot be seen in their bits; but
+    an error's cause without "error occurred" (DLE EOT 2 bit 6) can only be another question's answer.
+    """
+    reasons = combine(answers.values())
+    cause, error = answers.get(OFFLINE_CAUSE.name), answers.get(ERROR_CAUSE.name)
+    if cause is not None and error is not None:
+        occurred = cause.reasons.get(Reason.OTHER, False)
+        known = any(error.reasons.values())
+        if known and not occurred:
+            raise BadReply("an error's cause without an error: the answers belong to other questions")
+        if occurred and known and not error.reasons[Reason.OTHER]:
+            reasons[Reason.OTHER] = False  # the cause is known by its name
+    return _without_cover(reasons)
+
+
+ESCPOS = Dialect(
+    name="escpos",
+    commands=("ESC/POS", "ESCPOS", "EPSON", "ESC/P"),
+    queries=(PRINTER, OFFLINE_CAUSE, ERROR_CAUSE, PAPER),
+    decode=decode,
+    conclude=conclude,
+    max_reply=_BLOCK_MAX + 1,
+)

@@ -1,0 +1,425 @@
+"""Joins a transport and a dialect: the only loop that writes and reads, and the only one that keeps deadlines."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Self
+
+from rawprint import address as addresses
+from rawprint.capabilities import Capabilities
+from rawprint.dialects import Dialect, Reader, by_name
+from rawprint.errors import BadReply, NoReply, WriteStalled
+from rawprint.status import Exchange, PrinterStatus
+from rawprint.transports import open_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rawprint.dialects import Decoded, Query
+    from rawprint.transports import Transport
+
+# A write that gets nowhere comes back this often, so that a push is read and a cancellation seen.
+_TICK = 0.25
+# An optional question gets so long before its silence is remembered (TSC printers answer within 300 ms).
+_OPTIONAL_WAIT = 1.0
+# How long a reply must stand alone where its bytes could begin something longer, and on a connection that has not
+# answered yet: a protocol that is not this one, or an answer to an earlier question, shows itself by what follows.
+_ALONE = 0.02
+# How long to wait for the second of two answers when an earlier question is still unanswered.
+_LATE = 0.3
+_DRAIN_LIMIT = 65536
+# A close waits so long for the far side to take and pass on what it was given; _SETTLED after a job it surely has.
+_LINGER = 1.0
+_SETTLED = 5.0
+
+
+def open(
+    address: str,
+    dialect: str | Dialect | None = None,
+    *,
+    timeout: float = 5.0,
+    capabilities: Capabilities | None = None,
+    wrap: Callable[[Transport], Transport] | None = None,
+    observer: Callable[[Decoded], None] | None = None,
+) -> Printer:
+    """Open a printer.
+
+    Args:
+        address: Such as "tcp://192.168.1.50"; see `rawprint.parse_address`.
+        dialect: The printer's language, by name or value. Without it bytes can be printed, and status is unknown
+            (a virtual:// address names its own).
+        timeout: Seconds for the connection.
+        capabilities: What is known of this printer; kept up to date.
+        wrap: Puts something around the transport, such as a recorder.
+        observer: Called with every decoded reply and push.
+
+    Raises:
+        AddressError: The address or the language is none.
+        OpenError: The printer cannot be opened; nothing was sent.
+    """
+    parsed = addresses.parse(address)
+    language = resolve_dialect(parsed, dialect)
+    transport = open_address(parsed, timeout)
+    return Printer(
+        wrap(transport) if wrap else transport, language, capabilities=capabilities, observer=observer
+    )
+
+
+def resolve_dialect(address: addresses.Address, dialect: str | Dialect | None) -> Dialect | None:
+    """The language to speak at this address, or None where nobody has said.
+
+    Raises:
+        AddressError: There is no language of this name.
+    """
+    if dialect is None and isinstance(address, addresses.VirtualAddress):
+        dialect = address.dialect
+    return by_name(dialect) if isinstance(dialect, str) else dialect
+
+
+class Printer:
+    """An open printer. Used by one thread at a time; close it, or use it in a `with` block.
+
+    Attributes:
+        dialect: The language, or None.
+        capabilities: What this printer has shown that it answers.
+        reported: The newest status that it gave, asked or unasked; None before the first.
+        transport: The byte pipe.
+        sent: Bytes that the transport has taken on this connection, questions included.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        dialect: Dialect | None = None,
+        *,
+        capabilities: Capabilities | None = None,
+        observer: Callable[[Decoded], None] | None = None,
+    ) -> None:
+        self.transport = transport
+        self.sent = 0
+        self.dialect = dialect
+        self.capabilities = capabilities if capabilities is not None else Capabilities()
+        self.reported: PrinterStatus | None = None
+        self._reader = Reader(dialect) if dialect else None
+        self._observer = observer
+        self._owed: list[Query] = []  # asked and not answered, oldest first
+        self._in_step = False  # this connection has answered a question before the next was asked
+        self._after_job = False  # bytes may come that answer questions which stand in the job itself
+        self._printed_at = float("-inf")
+        self._unsent = b""  # the rest of a question that the transport took only in part
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close so that the printer gets every byte that was taken; after a job that may take a second."""
+        recent = time.monotonic() - self._printed_at < _SETTLED
+        self.transport.close(_LINGER if recent else 0.0)
+
+    # -- printing ------------------------------------------------------------------------------------------------
+
+    def print(
+        self,
+        data: bytes | bytearray | memoryview,
+        timeout: float | None = None,
+        *,
+        progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """Print bytes as they are; returns when the transport has taken every one of them.
+
+        Nothing is put between them. Over TCP "taken" means handed to the connection: `wait_acknowledged` tells
+        when the printer's host has them, and `close` waits for it.
+
+        Args:
+            data: The job, in the printer's language.
+            timeout: Seconds without any progress after which to give up; None waits as long as the printer does.
+            progress: Called with the count of bytes taken after every step, four times a second while nothing
+                moves. What it raises ends the printing, with that many bytes taken.
+
+        Returns:
+            The number of bytes, `len(data)`.
+
+        Raises:
+            WriteStalled: No byte was taken for `timeout` seconds; `.written` must not be sent again.
+            Disconnected: The connection ended.
+        """
+        view = memoryview(data).cast("B")
+        total = len(view)
+        written = 0
+        self._after_job = True
+        self._flush(None)
+        moved = time.monotonic() if timeout is not None else 0.0
+        before = self.reported
+        while written < total:
+            taken = self.transport.write(view[written:] if written else view, _TICK)
+            written += taken
+            self.sent += taken
+            if written < total or progress:
+                self._listen()
+                if progress:
+                    progress(written)
+            if timeout is not None:
+                now = time.monotonic()
+                if taken:
+                    moved = now
+                elif now - moved >= timeout:
+                    said = self.reported if self.reported is not before else None
+                    raise WriteStalled(
+                        f"the printer took {written} of {total} bytes and then no more",
+                        written=written,
+                        total=total,
+                        reasons=said.reasons if said else {},
+                        hint="see what the printer needs (paper, cover, error lamp); do not send those bytes again",
+                    )
+        self._printed_at = time.monotonic()
+        return written
+
+    def unacknowledged(self) -> int:
+        """Of the bytes taken so far, how many the far side has not confirmed yet."""
+        return self.transport.unacknowledged()
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether a question is still without an answer, which may yet come."""
+        return bool(self._owed)
+
+    def wait_acknowledged(self, timeout: float) -> bool:
+        """Wait until the far side has confirmed every byte; pushes are read meanwhile.
+
+        Raises:
+            Disconnected: The connection ended.
+        """
+        deadline = time.monotonic() + timeout
+        pause = 0.001  # acknowledgements come with no event; hosts delay them by 40 to 200 ms
+        while self.unacknowledged():
+            now = time.monotonic()
+            if now >= deadline:
+                return False
+            self._listen(min(pause, deadline - now))
+            pause = min(pause * 2, 0.05)
+        return True
+
+    # -- listening -----------------------------------------------------------------------------------------------
+
+    def listen(self, timeout: float = 0.0) -> PrinterStatus | None:
+        """Read what the printer sends unasked; returns its newest report, whenever that came.
+
+        Raises:
+            Disconnected: The connection ended.
+        """
+        self._listen(timeout)
+        return self.reported
+
+    def _listen(self, timeout: float = 0.0) -> None:
+        data = self.transport.read(timeout)
+        limit = _DRAIN_LIMIT
+        while data and limit > 0:
+            self._unasked(data, strict=False)
+            limit -= len(data)
+            data = self.transport.read(0)
+
+    def _unasked(self, data: bytes, *, strict: bool) -> None:
+        """Take in bytes that came while no answer was awaited: pushes, and answers that are too late."""
+        if self._reader is None:
+            return
+        self._reader.feed(data)
+        try:
+            while (decoded := self._reader.peek(tuple(self._owed))) is not None:
+                raw = self._reader.take(decoded)
+                self._observe(decoded)
+                if decoded.answers is None:
+                    self._pushed(decoded, raw)
+                else:
+                    del self._owed[: self._owed.index(decoded.answers) + 1]
+        except BadReply:
+            if strict:
+                raise
+
+    def _pushed(self, decoded: Decoded, raw: bytes) -> None:
+        if decoded.reasons:
+            self.reported = PrinterStatus(
+                decoded.reasons, processing=decoded.processing, raw=(Exchange(b"", raw),)
+            )
+
+    def _observe(self, decoded: Decoded) -> None:
+        if self._observer is not None:
+            self._observer(decoded)
+
+    # -- asking --------------------------------------------------------------------------------------------------
+
+    def status(self, timeout: float = 3.0) -> PrinterStatus:
+        """Ask the printer how it is.
+
+        Never call it in the middle of a job: the question would become part of it.
+
+        Args:
+            timeout: Seconds for the whole exchange.
+
+        Returns:
+            What it said. Without a dialect: nothing, so `unknown`.
+
+        Raises:
+            NoReply: It did not answer in time. That says nothing about its state.
+            BadReply: It answered something else, or more than was asked.
+            Disconnected: The connection ended.
+        """
+        dialect = self.dialect
+        if dialect is None:
+            return PrinterStatus()
+        deadline = time.monotonic() + timeout
+        answers: dict[str, Decoded] = {}
+        exchanges: list[Exchange] = []
+        try:
+            self._catch_up()
+            for query in self.capabilities.worth_asking(dialect):
+                decoded = self._question(query, deadline, exchanges)
+                if decoded is not None:
+                    answers[query.name] = decoded
+            reasons = dialect.conclude(answers)
+        except BadReply as error:
+            self._in_step = False
+            self._owed.clear()
+            error.hint = error.hint or (
+                f"the printer may speak another language than {dialect.name}, or another program may use it"
+            )
+            raise
+        said = [a.processing for a in answers.values() if a.processing is not None]
+        for reason, true in self.transport.line_status().items():
+            reasons[reason] = reasons.get(reason, False) or true
+        self.reported = PrinterStatus(reasons, processing=any(said) if said else None, raw=tuple(exchanges))
+        return self.reported
+
+    def _question(self, query: Query, deadline: float, exchanges: list[Exchange]) -> Decoded | None:
+        """Ask one question; None where an optional one stays unanswered."""
+        until = deadline if query.required else min(deadline, time.monotonic() + _OPTIONAL_WAIT)
+        try:
+            decoded, raw = self._ask(query, until)
+        except NoReply:
+            # Only a silence that lasted as long as it should teaches anything.
+            if query.required or until < deadline:
+                self.capabilities.learn(query, answered=False)
+            if query.required:
+                raise
+            exchanges.append(Exchange(query.request, b""))
+            return None
+        self.capabilities.learn(query, answered=True)
+        exchanges.append(Exchange(query.request, raw))
+        return decoded
+
+    def _catch_up(self) -> None:
+        """Read all that came before the question, so that none of it is taken for its answer.
+
+        Raises:
+            BadReply: It fits nothing, and there was no job whose own questions it could answer.
+        """
+        left = _DRAIN_LIMIT
+        while left > 0 and (data := self.transport.read(0)):
+            self._unasked(data, strict=not self._after_job)
+            left -= len(data)
+        if self._reader is not None and self._reader.rest and self._after_job:
+            self._reader.clear()
+
+    def _ask(self, query: Query, deadline: float) -> tuple[Decoded, bytes]:
+        """Send one question and find its answer among what comes."""
+        reader = self._reader
+        if reader is None:
+            raise NoReply("without a language there is nothing to ask")
+        self._flush(deadline)
+        taken = self.transport.write(memoryview(query.request), max(deadline - time.monotonic(), 0.0))
+        if taken == 0:
+            raise NoReply(
+                "the printer takes no bytes, so it cannot be asked", hint="it may be out of paper or in error"
+            )
+        self.sent += taken
+        self._unsent = query.request[taken:]
+        self._owed.append(query)
+        late: tuple[Decoded, bytes] | None = None
+        while True:
+            decoded = self._next(deadline)
+            if decoded is not None:
+                raw = reader.take(decoded)
+                self._observe(decoded)
+                if decoded.answers is None:
+                    self._pushed(decoded, raw)
+                    continue
+                place = self._owed.index(decoded.answers)
+                mine = place == len(self._owed) - 1
+                del self._owed[: place + 1]
+                if mine:
+                    self._no_more()
+                    return decoded, raw
+                late = decoded, raw
+                deadline = min(deadline, time.monotonic() + _LATE)
+            rest = deadline - time.monotonic()
+            if rest <= 0:
+                break
+            reader.feed(self.transport.read(rest))
+        if reader.rest:
+            raw = reader.rest
+            reader.clear()
+            raise BadReply("the answer breaks off", raw=raw)
+        if late is not None and self._in_step:
+            # It has answered in step before, so it passed over the earlier question, and this is the answer.
+            self._owed.clear()
+            again = self.dialect.decode(late[1], (query,)) if self.dialect else None
+            return again or late[0], late[1]
+        if late is not None:
+            raise NoReply(
+                "the answers come one question behind",
+                hint="reconnect the printer; if it stays so, its status cannot be trusted",
+            )
+        raise NoReply(
+            "the printer did not answer",
+            hint=f"it may be off, busy, unable to report, or no {query_language(self)} printer",
+        )
+
+    def _next(self, deadline: float) -> Decoded | None:
+        """The reply or push at the head of what has come, once it is sure that it is one."""
+        reader = self._reader
+        if reader is None:
+            return None
+        decoded = reader.peek(tuple(self._owed))
+        if decoded is not None and decoded.alone and reader.rest[decoded.used :] == b"":
+            more = self.transport.read(max(min(_ALONE, deadline - time.monotonic()), 0.0))
+            if more:
+                reader.feed(more)
+                return self._next(deadline)
+        return decoded
+
+    def _no_more(self) -> None:
+        """An answer came: nothing but pushes may stand behind it.
+
+        Raises:
+            BadReply: The printer sent more than was asked for.
+        """
+        reader = self._reader
+        if reader is None:
+            return
+        if not self._in_step:
+            more = self.transport.read(_ALONE)
+            if more:
+                reader.feed(more)
+        while reader.rest and (decoded := reader.peek(tuple(self._owed))) is not None:
+            raw = reader.take(decoded)
+            self._observe(decoded)
+            self._pushed(decoded, raw)
+        self._in_step = True
+        self._after_job = False
+
+    def _flush(self, deadline: float | None) -> None:
+        """Give the rest of a question that was taken only in part: half of one would spoil what follows."""
+        while self._unsent:
+            wait = _TICK if deadline is None else max(deadline - time.monotonic(), 0.0)
+            taken = self.transport.write(memoryview(self._unsent), wait)
+            self.sent += taken
+            self._unsent = self._unsent[taken:]
+            if deadline is not None and not taken:
+                raise NoReply("the printer takes no bytes, so it cannot be asked")
+
+
+def query_language(printer: Printer) -> str:
+    """The name of the printer's language, for messages."""
+    return printer.dialect.name if printer.dialect else "known"

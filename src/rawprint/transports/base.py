@@ -1,0 +1,60 @@
+"""What a transport is: an open byte pipe that never loses count."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rawprint.status import Reason
+
+
+class Transport(ABC):
+    """An open byte pipe to one printer. Used by one thread at a time; only `close` may come from another.
+
+    Time-outs are in seconds; 0 means "do not wait". An open transport exists or it does not: whatever makes one
+    returns it open, and after `close` or Disconnected every call raises Disconnected.
+    """
+
+    #: What the count of `write` less `unacknowledged` proves: "acknowledged" (the far side's host has the bytes),
+    #: "handed-over" (this system took them and cannot say more). It becomes the evidence of a job.
+    counts: ClassVar[str] = "handed-over"
+
+    @abstractmethod
+    def write(self, data: memoryview, timeout: float) -> int:
+        """Give bytes to the printer; returns how many left our hands and must never be given again.
+
+        It may take fewer than offered, and takes what it can as soon as it can; 0 means none within `timeout`.
+
+        Raises:
+            Disconnected: The connection has ended. None of *this call's* bytes were taken.
+        """
+
+    @abstractmethod
+    def read(self, timeout: float) -> bytes:
+        """What the printer sent, at most 4 KiB; b"" where nothing came in time.
+
+        Raises:
+            Disconnected: The connection has ended, and everything that came before was read.
+        """
+
+    def unacknowledged(self) -> int:
+        """Of the bytes that `write` counted, how many the far side has not confirmed yet (the newest ones).
+
+        May be asked after Disconnected. 0 where the count of `write` is all that can be known.
+        """
+        return 0
+
+    def line_status(self) -> Mapping[Reason, bool]:
+        """What the cable itself says, out of band, without touching the byte stream; often nothing."""
+        return {}
+
+    @abstractmethod
+    def close(self, linger: float = 0.0) -> None:
+        """Close. Closing twice is fine.
+
+        Args:
+            linger: Seconds to wait at most until the far side has taken what it was given and has closed, too.
+        """

@@ -1,0 +1,247 @@
+"""Raw printing over TCP, port 9100 by custom."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import select
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from rawprint.address import TcpAddress
+from rawprint.errors import (
+    AccessDenied,
+    BackendMissing,
+    Disconnected,
+    OpenError,
+    PrinterBusy,
+    PrinterNotFound,
+)
+from rawprint.transports.base import Transport
+
+if TYPE_CHECKING:
+    from rawprint.address import Address
+
+# Bounds what stands between the count and the printer: by default loopback takes 2.9 MB that nobody read.
+_SEND_BUFFER = 65536
+_READ = 4096
+# The far side closed with bytes unacknowledged: its RST, which proves that they did not arrive, takes a round trip.
+_RESOLVE = 1.0
+
+_OFF_HINT = "check that the printer is on and that the address is right"
+_SILENT = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
+
+
+def open_address(address: Address, timeout: float) -> Transport:
+    """Connect.
+
+    Args:
+        address: A TcpAddress.
+        timeout: Seconds for the connection, name look-up excepted.
+
+    Raises:
+        PrinterNotFound, PrinterBusy, AccessDenied: With a hint that tells the cases apart.
+    """
+    if not isinstance(address, TcpAddress):
+        raise BackendMissing(f"{address} is no TCP address")
+    return TcpTransport(_connect(address, timeout), str(address))
+
+
+def _connect(address: TcpAddress, timeout: float) -> socket.socket:
+    deadline = time.monotonic() + timeout
+    failure: OpenError | None = None
+    for family, target in _resolve(address):
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(max(deadline - time.monotonic(), 0.001))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+            sock.connect(target)
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _keep_alive(sock)
+        except OSError as error:
+            sock.close()
+            failure = _open_error(address, error)
+            failure.__cause__ = error
+        else:
+            return sock
+    raise failure or PrinterNotFound(f"{address} has no address", hint=_OFF_HINT)
+
+
+def _resolve(address: TcpAddress) -> list[tuple[int, tuple[str, int]]]:
+    try:
+        socket.inet_pton(socket.AF_INET, address.host)
+    except OSError:
+        pass
+    else:
+        return [(socket.AF_INET, (address.host, address.port))]
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise PrinterNotFound(
+            f"no host is called {address.host}", hint="check the name, or write the printer's IP address"
+        ) from error
+    return [(family, target) for family, _, _, _, target in found]  # type: ignore[misc]
+
+
+def _keep_alive(sock: socket.socket) -> None:
+    """Notice a host that is gone while nothing is sent. TCP_USER_TIMEOUT must stay unset: it would end a
+    connection whose window is closed for long, which is what a printer without paper does.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if sys.platform == "linux":
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+
+
+def _open_error(address: TcpAddress, error: OSError) -> OpenError:
+    if isinstance(error, TimeoutError):
+        return PrinterNotFound(
+            f"{address} did not answer in time",
+            hint="check that the printer is on and in this network, and that no firewall is between",
+        )
+    if error.errno == errno.ECONNREFUSED:
+        return PrinterNotFound(
+            f"{address} refused the connection",
+            hint="the host is up, but nothing listens there: check the port; some printers refuse while another "
+            "computer is connected",
+        )
+    if error.errno == errno.ECONNRESET:
+        return PrinterBusy(
+            f"{address} reset the connection", hint="another computer may be connected: the printer takes one"
+        )
+    if isinstance(error, PermissionError):
+        return AccessDenied(f"this system forbids a connection to {address}", hint="check its firewall")
+    return PrinterNotFound(f"{address} cannot be reached: {error.strerror or error}", hint=_OFF_HINT)
+
+
+def _wait(sock: socket.socket, *, write: bool, timeout: float) -> bool:
+    """Whether the socket can be read (or written) within the time."""
+    if sys.platform == "win32":
+        readable, writable, failed = select.select(
+            [] if write else [sock], [sock] if write else [], [sock], timeout
+        )
+        return bool(readable or writable or failed)
+    poller = select.poll()
+    poller.register(sock, select.POLLOUT if write else select.POLLIN)
+    return bool(poller.poll(timeout * 1000))
+
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
+
+    def _unacknowledged(sock: socket.socket) -> int:
+        """SIOCOUTQ: bytes written less bytes acknowledged. Linux keeps the number after a reset."""
+        answer = bytearray(4)
+        fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, answer)
+        return int.from_bytes(answer, sys.byteorder)
+
+    _COUNTS = "acknowledged"
+else:
+
+    def _unacknowledged(sock: socket.socket) -> int:  # noqa: ARG001
+        return 0
+
+    _COUNTS = "handed-over"
+
+
+class TcpTransport(Transport):
+    """A connected socket. On Linux the peer's acknowledgements are counted, elsewhere what was handed over."""
+
+    counts = _COUNTS
+
+    def __init__(self, sock: socket.socket, name: str) -> None:
+        self._sock = sock
+        self._name = name
+        self._ended: Disconnected | None = None
+        self._last_count = 0
+
+    def write(self, data: memoryview, timeout: float) -> int:
+        """See Transport."""
+        if self._ended is not None:
+            raise self._ended
+        try:
+            return self._sock.send(data)
+        except BlockingIOError:
+            if timeout <= 0:
+                return 0
+        except OSError as error:
+            raise self._end(error) from error
+        try:
+            return self._sock.send(data) if _wait(self._sock, write=True, timeout=timeout) else 0
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise self._end(error) from error
+
+    def read(self, timeout: float) -> bytes:
+        """See Transport."""
+        if self._ended is not None:
+            raise self._ended
+        try:
+            if timeout > 0 and not _wait(self._sock, write=False, timeout=timeout):
+                return b""
+            data = self._sock.recv(_READ)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            raise self._end(error) from error
+        if not data:
+            raise self._end(None)
+        return data
+
+    def unacknowledged(self) -> int:
+        """See Transport."""
+        if self._ended is None:
+            with contextlib.suppress(OSError, ValueError):  # closed by another thread: the last count stands
+                self._last_count = _unacknowledged(self._sock)
+        return self._last_count
+
+    def _end(self, error: OSError | None) -> Disconnected:
+        """Note how the connection ended, and what that proves of unacknowledged bytes."""
+        lost = error is not None and error.errno in _SILENT
+        if error is None and self.unacknowledged():
+            lost = not self._reset_follows()
+        self.unacknowledged()
+        if error is None:
+            message = f"{self._name} closed the connection"
+        elif lost:
+            message = f"{self._name} does not answer any more"
+        else:
+            message = f"{self._name} ended the connection: {error.strerror or error}"
+        self._ended = Disconnected(message, hint=_OFF_HINT, lost=lost)
+        return self._ended
+
+    def _reset_follows(self) -> bool:
+        """Whether the far side, which has closed, answers our last bytes with RST."""
+        if sys.platform == "win32":
+            return False
+        poller = select.poll()
+        poller.register(self._sock, 0)  # errors and hang-up only
+        return bool(poller.poll(_RESOLVE * 1000))
+
+    def close(self, linger: float = 0.0) -> None:
+        """See Transport.
+
+        A printer's card may drop what it holds when it is answered with RST, which the kernel sends for bytes that
+        reach a closed socket: so the socket stays open, and is read, until the far side has closed.
+        """
+        if self._ended is None:
+            self.unacknowledged()
+            self._ended = Disconnected(f"{self._name} was closed")
+            if linger > 0:
+                self._drain(time.monotonic() + linger)
+        self._sock.close()
+
+    def _drain(self, deadline: float) -> None:
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+            while (rest := deadline - time.monotonic()) > 0 and _wait(self._sock, write=False, timeout=rest):
+                if not self._sock.recv(_READ):
+                    return
+        except OSError:
+            return  # reset: there is nobody to wait for

@@ -1,0 +1,1 @@
+"""A thin WebSocket server that gives web pages what the library rawprint gives programs."""

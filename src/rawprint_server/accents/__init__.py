@@ -1,0 +1,1 @@
+"""How one WebSocket connection speaks: one module an accent."""

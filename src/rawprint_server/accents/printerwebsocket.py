@@ -1,0 +1,205 @@
+"""The protocol of the PrinterWebsocket project: its four calls in its shapes, any other call in the native one.
+
+Its client settles a call with the next frame that comes, whatever that is. So nothing goes out unasked, and the
+frames of one request are all out before the next request is looked at.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from rawprint import JobState, PrinterState, RawprintError, Reason, __version__
+from rawprint_server import messages
+from rawprint_server.messages import (
+    BadRequest,
+    ErrorReply,
+    Internal,
+    NotJson,
+    PrintParams,
+    RawItem,
+    Request,
+    UnknownCall,
+)
+from rawprint_server.methods import METHODS, printer_name
+
+if TYPE_CHECKING:
+    from msgspec import Raw, Struct
+
+    from rawprint import Job, PrinterStatus
+    from rawprint_server.hub import Hub
+    from rawprint_server.methods import Method
+
+log = logging.getLogger(__name__)
+
+Send: TypeAlias = Callable[[bytes], Awaitable[None]]
+
+ASK_SECONDS = 0.8  # how long `printerStatus` waits for the printer
+ID_LENGTH = 256  # characters that `options.id` may have
+
+IDLE, PROCESSING, MEDIA_EMPTY, OTHER = range(4)
+
+
+class PrinterWebSocket:
+    """Answers the frames of one connection.
+
+    Args:
+        hub: The printers.
+        send: Sends one text frame, JSON in UTF-8.
+        join_commands: Whether several plain strings without a line end are commands that each get one.
+    """
+
+    def __init__(self, hub: Hub, send: Send, *, join_commands: bool) -> None:
+        self._hub = hub
+        self._send = send
+        self._join_commands = join_commands
+        self._calls: dict[str, Callable[[Request], Awaitable[None]]] = {
+            "printers.find": self._find,
+            "server.version": self._version,
+            "print": self._print,
+            "printerStatus": self._printer_status,
+        }
+
+    async def answer(self, frame: str | bytes) -> None:
+        """Does what the frame asks for and sends every frame of the reply; a frame without JSON is passed over."""
+        try:
+            request = messages.read_request(frame)
+        except NotJson as error:
+            log.debug("passed over a frame that is not JSON: %s", error)
+            return
+        except BadRequest as error:
+            await self._refuse(error.uid, error)
+            return
+        name = messages.read_name(request.call) or ""
+        call = self._calls.get(name)
+        method = METHODS.get(name)
+        try:
+            if call is not None:
+                await call(request)
+            elif method is not None:
+                await self._native(method, request)
+            else:
+                raise UnknownCall(
+                    f"there is no call {name!r}" if name else "the call is missing",
+                    hint=f"The calls are: {', '.join([*self._calls, *METHODS])}.",
+                )
+        except RawprintError as error:
+            await self._refuse(request.uid, error)
+        except Exception:
+            log.exception("the call %r failed", name)
+            await self._refuse(request.uid, Internal("the server failed", hint="Its log says why."))
+
+    async def _find(self, request: Request) -> None:
+        await self._reply(messages.NamesReply(uid=request.uid, result=self._hub.names()))
+
+    async def _version(self, request: Request) -> None:
+        await self._reply(messages.VersionReply(uid=request.uid, rawprint=__version__))
+
+    async def _print(self, request: Request) -> None:
+        """Sends a notice, then the outcome.
+
+        Success means that the job was accepted, not that it is on paper: this protocol has no other notion, and a
+        page that waits for the outcome would hang for as long as the printer is out of paper. `jobs.get` tells more.
+        """
+        params = messages.read(request.params, PrintParams)
+        name = printer_name(params)
+        data = self._payload(params.data)
+        if name is None or not data:
+            await self._reply(ErrorReply(uid=request.uid, message="Invalid printer or TSPL data"))
+            return
+        id = None if params.options is None else params.options.id
+        if id is not None and not 0 < len(id) <= ID_LENGTH:
+            raise BadRequest(f"options.id must have 1 to {ID_LENGTH} characters")
+        await self._reply(messages.PrintNotice(uid=request.uid, status=f"Printing job started on {name}"))
+        self._hub.submit(name, data, id)
+        await self._reply(messages.PrintOutcome(uid=request.uid, message=f"Printed on {name}"))
+
+    def _payload(self, data: list[str | RawItem] | str | None) -> bytes:
+        """What the printer gets: all items with nothing between them.
+
+        Several plain strings without any line end are one command each: that is how this protocol's own
+        documentation shows them, though joined with nothing they would make one broken line.
+        """
+        if isinstance(data, str):
+            return data.encode()
+        items = data or []
+        plain = [item for item in items if isinstance(item, str)]
+        lines = self._join_commands and len(items) == len(plain) > 1 and not any(map(_has_line_end, plain))
+        end = b"\r\n" if lines else b""
+        return b"".join((item.encode() if isinstance(item, str) else item.to_bytes()) + end for item in items)
+
+    async def _printer_status(self, request: Request) -> None:
+        name = messages.read_name(request.printer_name) or printer_name(
+            messages.read(request.params, messages.PrinterParams)
+        )
+        if name is None:
+            await self._reply(ErrorReply(uid=request.uid, message="PrinterName not provided"))
+            return
+        try:
+            code = await self._status_code(name)
+        except RawprintError as error:
+            await self._reply(ErrorReply(uid=request.uid, message=error.message, printer_name=name))
+        else:
+            await self._reply(messages.StatusReply(uid=request.uid, printer_name=name, status_code=code))
+
+    async def _status_code(self, name: str) -> int:
+        job = self._hub.going_out(name)
+        if job is None:
+            try:
+                status = await self._hub.status(name, ASK_SECONDS)
+            except RawprintError:
+                # A job may have begun meanwhile, and it keeps the printer from being asked.
+                job = self._hub.going_out(name)
+                if job is None:
+                    raise
+            else:
+                job = self._hub.going_out(name)
+                if job is None:
+                    return status_code(status)
+        return job_code(job, self._hub.last_status(name))
+
+    async def _native(self, method: Method, request: Request) -> None:
+        reply: Struct
+        try:
+            reply = messages.Result(uid=request.uid, result=await method(self._hub, request.params))
+        except RawprintError as error:
+            reply = messages.Refusal(uid=request.uid, error=messages.failure(error))
+        await self._reply(reply)
+
+    async def _refuse(self, uid: Raw, error: RawprintError) -> None:
+        await self._reply(ErrorReply(uid=uid, message=error.message, error=messages.failure(error)))
+
+    async def _reply(self, message: Struct) -> None:
+        await self._send(messages.encode(message))
+
+
+def status_code(status: PrinterStatus) -> int:
+    """The number for what a printer said, in the words of this protocol."""
+    match status.state:
+        case PrinterState.IDLE:
+            return IDLE
+        case PrinterState.PROCESSING:
+            return PROCESSING
+        case PrinterState.STOPPED if status.reasons.get(Reason.MEDIA_EMPTY):
+            return MEDIA_EMPTY
+        case _:
+            return OTHER
+
+
+def job_code(job: Job, last: PrinterStatus | None) -> int:
+    """The number for a printer to which a job goes out, from what the printer said last.
+
+    Args:
+        job: The job.
+        last: What the printer said last, if ever; that it was idle before the job says nothing.
+    """
+    if last is not None and last.state is PrinterState.STOPPED:
+        return status_code(last)
+    if job.state is JobState.STOPPED:
+        return MEDIA_EMPTY if job.reasons.get(Reason.MEDIA_EMPTY) else OTHER
+    return PROCESSING
+
+
+def _has_line_end(text: str) -> bool:
+    return "\r" in text or "\n" in text

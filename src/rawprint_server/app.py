@@ -1,0 +1,251 @@
+"""The listening sockets: what comes in by HTTP and WebSocket, and who is let in."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import errno
+import http
+import logging
+import socket
+from importlib import resources
+from typing import TYPE_CHECKING, Self
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.http11 import Response
+from websockets.protocol import State
+
+from rawprint import RawprintError, __version__
+from rawprint_server import messages
+from rawprint_server.access import host_allowed, origin_allowed
+from rawprint_server.hub import Hub
+from rawprint_server.session import serve_client
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from websockets.http11 import Request
+
+    from rawprint_server.config import Config
+
+log = logging.getLogger(__name__)
+
+FORBIDDEN = 4403  # close code for a page whose origin is not allowed
+REASON_BYTES = 123  # what fits into a close frame
+FOREIGN_BYTES = (
+    1024  # longest message that is taken in, and thrown away, while a foreign page is being closed
+)
+CLOSE_SECONDS = 2.0  # how long a client may take over the end of its connection
+PORT_TRIES = 20  # how often a free port is looked for that is free on IPv4 and IPv6
+
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+}
+_PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self' ws://127.0.0.1:* ws://localhost:* ws://[::1]:*; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_SHARED = frozenset({"/PrinterWebSocket.js", "/health"})  # what pages of allowed origins may load
+
+
+class ListenError(RawprintError):
+    """The server cannot listen on its port."""
+
+    code = "cannot-listen"
+
+
+class App:
+    """The server: `async with App(config) as app` listens from start to end of the block.
+
+    Args:
+        config: A checked configuration. Port 0 means one that is free; `port` says which.
+
+    Raises:
+        ListenError: The port is taken, or may not be used.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.port = 0
+        self._config = config
+        self._hub: Hub
+        self._servers: list[Server] = []
+        self._connections: set[ServerConnection] = set()
+        self._files = _static_files()
+
+    async def __aenter__(self) -> Self:
+        self._hub = Hub(self._config.printers)
+        sockets = _listen(self._config.server.port)
+        self.port = sockets[0].getsockname()[1]
+        for listening in sockets:
+            server = await serve(
+                self._serve,
+                sock=listening,
+                process_request=self._process_request,
+                create_connection=_tracked(self._connections),
+                compression=None,
+                max_size=self._config.server.max_message_bytes,
+                close_timeout=CLOSE_SECONDS,
+                server_header=None,
+            )
+            self._servers.append(server)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for server in self._servers:
+            server.close()
+        # A browser opens connections ahead of need; one that never asked for anything must not be waited for.
+        for connection in list(self._connections):
+            if connection.state is State.CONNECTING:
+                connection.transport.abort()
+        await asyncio.gather(*(server.wait_closed() for server in self._servers))
+        await self._hub.close()
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        origins = [] if connection.request is None else connection.request.headers.get_all("Origin")
+        if self._origin_allowed(origins):
+            await serve_client(connection, self._hub, self._config)
+            return
+        # A browser shows a page nothing of a refused handshake, so the handshake is done for the sake of the reason.
+        log.warning("refused the page %s: it is not in [access] origins", origins[0])
+        await connection.close(FORBIDDEN, _close_reason(origins[0]))
+
+    def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answers all that is not a WebSocket handshake; None lets the handshake go on."""
+        if not host_allowed(request.headers.get_all("Host"), self.port):
+            return _response(421, "This server is 127.0.0.1, localhost or [::1], with its port.\n")
+        origins = request.headers.get_all("Origin")
+        if len(origins) > 1:
+            return _response(403, "There is more than one Origin.\n")
+        allowed = self._origin_allowed(origins)
+        if "Upgrade" in request.headers:
+            if not allowed:
+                connection.protocol.max_message_size = FOREIGN_BYTES
+            return None
+        if not allowed:
+            return _response(403, "This origin is not in [access] origins of the configuration.\n")
+        response = self._route(request)
+        path = _path(request)
+        if path in _SHARED and response.status_code == 200:
+            response.headers["Vary"] = "Origin"
+            if origins:
+                response.headers["Access-Control-Allow-Origin"] = origins[0]
+        if request.method == "HEAD":
+            response.body = b""
+        return response
+
+    def _route(self, request: Request) -> Response:
+        if request.method not in {"GET", "HEAD"}:
+            response = _response(405, "GET and HEAD only.\n")
+            response.headers["Allow"] = "GET, HEAD"
+            return response
+        path = _path(request)
+        if path == "/health":
+            health = messages.Health(version=__version__, printers=len(self._config.printers))
+            return _response(200, messages.encode(health), "application/json")
+        if path in self._files:
+            body, content_type = self._files[path]
+            response = _response(200, body, content_type)
+            if path == "/PrinterWebSocket.js":
+                # Any page may name it in a <script>; what the script can do is decided when it connects.
+                del response.headers["Cross-Origin-Resource-Policy"]
+                response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+            return response
+        return _response(404, "There is nothing here.\n")
+
+    def _origin_allowed(self, origins: list[str]) -> bool:
+        return origin_allowed(origins, self._config.access.origins, self.port)
+
+
+def _path(request: Request) -> str:
+    return request.path.partition("?")[0]
+
+
+def _response(status: int, body: str | bytes, content_type: str = "text/plain; charset=utf-8") -> Response:
+    content = body.encode() if isinstance(body, str) else body
+    headers = Headers(
+        {
+            "Date": email.utils.formatdate(usegmt=True),
+            "Connection": "close",
+            "Content-Length": str(len(content)),
+            "Content-Type": content_type,
+            "Cache-Control": "no-cache",
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Content-Security-Policy": _PAGE_POLICY,
+            "Cross-Origin-Resource-Policy": "same-origin",
+        }
+    )
+    return Response(status, http.HTTPStatus(status).phrase, headers, content)
+
+
+def _close_reason(origin: str) -> str:
+    """Names the origin and the remedy in what a close frame holds; a long origin is cut."""
+    remedy = " is not allowed: add it to [access] origins"
+    room = REASON_BYTES - len(remedy)
+    name = (
+        origin
+        if len(origin.encode()) <= room
+        else origin.encode()[: room - 3].decode(errors="ignore") + "..."
+    )
+    return name + remedy
+
+
+def _static_files() -> dict[str, tuple[bytes, str]]:
+    """Path -> content and its type for every file of the package's `static`; nothing else is ever opened."""
+    files = {}
+    for file in resources.files("rawprint_server").joinpath("static").iterdir():
+        content_type = _TYPES.get("." + file.name.rpartition(".")[2])
+        if content_type is not None:
+            files["/" if file.name == "index.html" else f"/{file.name}"] = (file.read_bytes(), content_type)
+    return files
+
+
+def _tracked(connections: set[ServerConnection]) -> type[ServerConnection]:
+    """A connection class that keeps the set of its live connections, those without a request included."""
+
+    class Tracked(ServerConnection):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            connections.add(self)
+            super().connection_made(transport)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            connections.discard(self)
+            super().connection_lost(exc)
+
+    return Tracked
+
+
+def _listen(port: int) -> list[socket.socket]:
+    """Sockets that listen on IPv4 loopback and, where there is any, on IPv6 loopback, with the same port.
+
+    Raises:
+        ListenError: The port is taken, or may not be used.
+    """
+    error: OSError | None = None
+    for _ in range(PORT_TRIES if port == 0 else 1):
+        try:
+            v4 = socket.create_server(("127.0.0.1", port))
+        except OSError as taken:
+            error = taken
+            continue
+        try:
+            return [v4, socket.create_server(("::1", v4.getsockname()[1]), family=socket.AF_INET6)]
+        except OSError as taken:
+            if taken.errno not in {errno.EADDRINUSE, errno.EACCES}:
+                log.info("no IPv6 on this machine (%s): listening on 127.0.0.1 alone", taken)
+                return [v4]
+            v4.close()
+            error = taken
+    raise ListenError(
+        f"cannot listen on port {port}: {error}",
+        hint="Choose another port, or end the program that has this one.",
+    ) from error

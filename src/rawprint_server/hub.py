@@ -1,0 +1,260 @@
+"""The printers' queues, and the only bridge between their threads and the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from rawprint import JobState, NoReply, PrinterStatus, PrintQueue, RawprintError
+from rawprint_server.messages import JobView, PrinterView, failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rawprint import Job
+    from rawprint_server.config import PrinterConfig
+
+ENDED_JOBS = 1000  # how many ended jobs are remembered, the newest
+
+_Answer: TypeAlias = PrinterStatus | RawprintError
+
+
+class UnknownPrinter(RawprintError):
+    """No printer is configured under that name."""
+
+    code = "unknown-printer"
+
+
+class UnknownJob(RawprintError):
+    """There never was a job with that id, or it ended too long ago."""
+
+    code = "unknown-job"
+
+
+class IdConflict(RawprintError):
+    """The id belongs to another job already."""
+
+    code = "id-conflict"
+
+
+@dataclass(slots=True)
+class _Printer:
+    queue: PrintQueue
+    live: dict[str, Job] = field(default_factory=dict)  # jobs that have not ended, in order
+    asking: asyncio.Future[_Answer] | None = None  # a question that is under way
+
+
+@dataclass(slots=True)
+class _Known:
+    printer: str
+    digest: bytes
+    job: Job | JobView  # the view once it has ended: the job itself would keep its bytes
+
+
+class Hub:
+    """All printers of the server, by name. Lives on one event loop and is used from it alone.
+
+    Nothing is opened before a printer is needed.
+
+    Raises:
+        AddressError: A printer's address is none.
+    """
+
+    def __init__(self, printers: Mapping[str, PrinterConfig]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._known: dict[str, _Known] = {}
+        self._ended: deque[str] = deque()
+        self._printers = {
+            name: _Printer(PrintQueue(printer.address, printer.dialect, on_job=self._heard(name)))
+            for name, printer in printers.items()
+        }
+
+    def names(self) -> list[str]:
+        """The printers' names in the order of the configuration."""
+        return list(self._printers)
+
+    def submit(self, name: str, data: bytes, id: str | None = None) -> JobView:
+        """Takes a job; never blocks.
+
+        Args:
+            name: The printer.
+            data: Its bytes.
+            id: The client's own name for the job. The same id with the same bytes for the same printer is the same
+                job, which is returned as it stands and not printed again.
+
+        Raises:
+            UnknownPrinter: There is no such printer.
+            IdConflict: The id means another job.
+            JobCanceled: The server is ending.
+        """
+        printer = self._printer(name)
+        digest = hashlib.sha256(data).digest()
+        known = self._known.get(id) if id is not None else None
+        if known is not None:
+            if (known.printer, known.digest) != (name, digest):
+                raise IdConflict(
+                    f"the id {id!r} belongs to another job",
+                    hint="Make a new id for every job, and repeat it only with the same data.",
+                )
+            return _view(known)
+        job = printer.queue.submit(data, id=id)
+        known = self._known[job.id] = _Known(name, digest, job)
+        printer.live[job.id] = job
+        return _view(known)
+
+    async def status(self, name: str, timeout: float) -> PrinterStatus:
+        """What the printer says now; while a job goes out, what it said last.
+
+        Several that ask at a time share one question.
+
+        Args:
+            name: The printer.
+            timeout: Seconds to wait, opening included.
+
+        Raises:
+            UnknownPrinter: There is no such printer.
+            RawprintError: The printer could not be opened, did not answer in time, or not sensibly.
+        """
+        printer = self._printer(name)
+        asking = printer.asking
+        if asking is None:
+            asking = printer.asking = self._ask(printer, timeout)
+        try:
+            async with asyncio.timeout(timeout):
+                answer = await asyncio.shield(asking)
+        except TimeoutError as error:
+            raise NoReply(
+                f"{name} did not answer within {timeout:g} s",
+                hint="Check that it is switched on and connected.",
+            ) from error
+        if isinstance(answer, RawprintError):
+            raise answer
+        return answer
+
+    def going_out(self, name: str) -> Job | None:
+        """The job whose bytes go out now, or stopped on their way: until it is out the printer is not asked.
+
+        Raises:
+            UnknownPrinter: There is no such printer.
+        """
+        for job in self._printer(name).live.values():
+            if job.state in {JobState.PROCESSING, JobState.STOPPED} and not job.taken:
+                return job
+        return None
+
+    def last_status(self, name: str) -> PrinterStatus | None:
+        """What the printer said last, None where it never did.
+
+        Raises:
+            UnknownPrinter: There is no such printer.
+        """
+        return self._printer(name).queue.last_status
+
+    def printer(self, name: str) -> PrinterView:
+        """One printer as far as it is known, without asking it.
+
+        Raises:
+            UnknownPrinter: There is no such printer.
+        """
+        queue = self._printer(name).queue
+        status = queue.last_status
+        return PrinterView(
+            name=name,
+            address=queue.address,
+            dialect=queue.dialect,
+            state="unknown" if status is None else status.state.value,
+            reasons={} if status is None else {reason.value: true for reason, true in status.reasons.items()},
+            at=None if status is None else status.at,
+            busy=queue.busy,
+            pending=queue.pending,
+        )
+
+    def job(self, id: str) -> JobView:
+        """One job.
+
+        Raises:
+            UnknownJob: No job that is remembered has the id.
+        """
+        known = self._known.get(id)
+        if known is None:
+            raise UnknownJob(
+                f"no job has the id {id!r}",
+                hint=f"The server remembers the {ENDED_JOBS} jobs that ended last.",
+            )
+        return _view(known)
+
+    def jobs(self) -> list[JobView]:
+        """Every job that has not ended and the ones that ended last, the oldest first."""
+        return [_view(known) for known in self._known.values()]
+
+    async def close(self) -> None:
+        """Ends all queues at the same time; a job in print may finish within 5 s."""
+        if not self._printers:
+            return
+        with ThreadPoolExecutor(len(self._printers)) as pool:
+            await asyncio.gather(
+                *(
+                    self._loop.run_in_executor(pool, printer.queue.close)
+                    for printer in self._printers.values()
+                )
+            )
+
+    def _printer(self, name: str) -> _Printer:
+        try:
+            return self._printers[name]
+        except KeyError:
+            names = ", ".join(self._printers) or "none"
+            raise UnknownPrinter(
+                f"no printer is named {name!r}", hint=f"The printers are: {names}."
+            ) from None
+
+    def _ask(self, printer: _Printer, timeout: float) -> asyncio.Future[_Answer]:
+        asking: asyncio.Future[_Answer] = self._loop.create_future()
+
+        def settle(answer: _Answer) -> None:
+            printer.asking = None
+            asking.set_result(answer)
+
+        printer.queue.ask(lambda answer: self._post(settle, answer), timeout)
+        return asking
+
+    def _heard(self, name: str) -> Callable[[Job], None]:
+        return lambda job: self._post(self._follow, name, job)
+
+    def _follow(self, name: str, job: Job) -> None:
+        if not job.state.ended or self._printers[name].live.pop(job.id, None) is None:
+            return
+        known = self._known[job.id]
+        known.job = _view(known)
+        self._ended.append(job.id)
+        while len(self._ended) > ENDED_JOBS:
+            del self._known[self._ended.popleft()]
+
+    def _post(self, function: Callable[..., None], *args: Any) -> None:
+        """Runs the function on the event loop; called from the queues' threads."""
+        try:
+            self._loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:
+            # A queue that did not end in time still talks when the loop is gone.
+            if not self._loop.is_closed():
+                raise
+
+
+def _view(known: _Known) -> JobView:
+    job = known.job
+    if isinstance(job, JobView):
+        return job
+    return JobView(
+        id=job.id,
+        printer=known.printer,
+        state=job.state.value,
+        bytes_total=job.bytes_total,
+        bytes_accepted=job.bytes_accepted,
+        evidence=job.evidence,
+        reasons={reason.value: true for reason, true in job.reasons.items()},
+        error=None if job.error is None else failure(job.error),
+    )
