@@ -25,13 +25,14 @@ MAX_LENGTH = 1024
 DEFAULT_PORT = 9100
 
 _FORMS = "tcp://HOST[:9100], usb://VID:PID, serial:///dev/ttyUSB0, lp:///dev/usb/lp0 or virtual://tspl"
-_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})\Z")
-_IPV6 = re.compile(r"[0-9A-Fa-f:.]{2,45}(?:%[A-Za-z0-9_.-]{1,32})?\Z")
-_USB_ID = re.compile(r"[0-9A-Fa-f]{4}\Z")
-_USB_PORT = re.compile(r"\d{1,3}-\d{1,3}(?:\.\d{1,3}){0,6}\Z")
-_COM = re.compile(r"COM\d{1,3}\Z", re.IGNORECASE)
-_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
-_UNSAFE = re.compile(r"[^A-Za-z0-9_.~:@!$()*,;=+/-]")
+# Compiled when first used: a program has one or two kinds of addresses.
+_HOST = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})\Z"
+_IPV6 = r"[0-9A-Fa-f:.]{2,45}(?:%[A-Za-z0-9_.-]{1,32})?\Z"
+_USB_ID = r"[0-9A-Fa-f]{4}\Z"
+_USB_PORT = r"\d{1,3}-\d{1,3}(?:\.\d{1,3}){0,6}\Z"
+_COM = r"(?i:COM)\d{1,3}\Z"
+_WORD = r"[A-Za-z0-9_.-]{1,64}\Z"
+_UNSAFE = r"[^A-Za-z0-9_.~:@!$()*,;=+/-]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ def _tcp(text: str, body: str, options: dict[str, str]) -> TcpAddress:
     body = body.removesuffix("/")
     if body.startswith("["):
         host, bracket, port = body[1:].partition("]")
-        if not bracket or ":" not in host or not _IPV6.match(host) or (port and not port.startswith(":")):
+        if not bracket or ":" not in host or not re.match(_IPV6, host) or (port and not port.startswith(":")):
             raise _bad(text, "no IPv6 address", "write tcp://[fe80::1%eth0]:9100")
         port = port[1:] if port else str(DEFAULT_PORT)
     else:
@@ -156,7 +157,7 @@ def _tcp(text: str, body: str, options: dict[str, str]) -> TcpAddress:
         port = port if colon else str(DEFAULT_PORT)
         if ":" in port:
             raise _bad(text, "a bare IPv6 address", "put it in brackets: tcp://[::1]:9100")
-        if not _HOST.match(host):
+        if not re.match(_HOST, host):
             raise _bad(text, "no host name", "write tcp://HOST or tcp://HOST:9100")
     return TcpAddress(host, _number(text, "port", port, 1, 65535))
 
@@ -165,10 +166,10 @@ def _usb(text: str, body: str, options: dict[str, str]) -> UsbAddress:
     _only(text, options, ("port", "interface"))
     ids, _, serial = body.partition("/")
     vid, _, pid = ids.partition(":")
-    if not _USB_ID.match(vid) or not _USB_ID.match(pid):
+    if not re.match(_USB_ID, vid) or not re.match(_USB_ID, pid):
         raise _bad(text, "no USB ids", "write four hex digits each: usb://04b8:0e15")
     port = options.get("port", "")
-    if port and not _USB_PORT.match(port):
+    if port and not re.match(_USB_PORT, port):
         raise _bad(text, "no USB port path", "write it as BUS-PORT.PORT: ?port=1-2.3")
     interface = options.get("interface")
     return UsbAddress(
@@ -183,10 +184,10 @@ def _usb(text: str, body: str, options: dict[str, str]) -> UsbAddress:
 def _serial(text: str, body: str, options: dict[str, str]) -> SerialAddress:
     _only(text, options, ("baud", "bits", "parity", "stop", "flow"))
     device = _unquote(text, body)
-    if not (device.startswith("/") and len(device) > 1) and not _COM.match(device):
+    if not (device.startswith("/") and len(device) > 1) and not re.match(_COM, device):
         raise _bad(text, "no serial port", "write serial:///dev/ttyUSB0 or serial://COM3")
     return SerialAddress(
-        device.upper() if _COM.match(device) else device,
+        device.upper() if re.match(_COM, device) else device,
         _number(text, "baud", options.get("baud", "9600"), 50, 4_000_000),
         _number(text, "bits", options.get("bits", "8"), 7, 8),
         _choice(text, "parity", options.get("parity", "N").upper(), ("N", "E", "O")),
@@ -205,10 +206,10 @@ def _lp(text: str, body: str, options: dict[str, str]) -> LpAddress:
 
 def _virtual(text: str, body: str, options: dict[str, str]) -> VirtualAddress:
     dialect = body.removesuffix("/")
-    if not _WORD.match(dialect):
+    if not re.match(_WORD, dialect):
         raise _bad(text, "no printer language", "write virtual://tspl or virtual://escpos")
     for name, value in options.items():
-        if not _WORD.match(name) or not _WORD.match(value):
+        if not re.match(_WORD, name) or not re.match(_WORD, value):
             raise _bad(text, f"option {name[:32]!r}", "write NAME=VALUE, such as ?media-empty=true")
     return VirtualAddress(dialect, tuple(options.items()))
 
@@ -260,7 +261,7 @@ def _query(*pairs: tuple[str, object]) -> str:
 
 def _quote(text: str) -> str:
     """Percent-encode what would end or split an address."""
-    return _UNSAFE.sub(lambda m: "".join(f"%{b:02X}" for b in m.group().encode()), text)
+    return re.sub(_UNSAFE, lambda m: "".join(f"%{b:02X}" for b in m.group().encode()), text)
 
 
 def _unquote(text: str, part: str) -> str:

@@ -151,7 +151,7 @@ def _check_printer(name: str, printer: PrinterConfig, seen: dict[str, str]) -> N
     if printer.dialect is not None and printer.dialect not in DIALECTS:
         raise ConfigError(
             f"{key}.dialect: there is no dialect {printer.dialect!r}",
-            hint=_nearest(printer.dialect, DIALECTS) or f"The dialects are {', '.join(DIALECTS)}.",
+            hint=_choice(printer.dialect, DIALECTS),
         )
 
 
@@ -176,13 +176,13 @@ def _check_keys(table: Any, shape: type[Struct], name: str) -> None:
             where = f"in [{name}]" if name else "at the top"
             raise ConfigError(
                 f"unknown key {key!r} {where}",
-                hint=_nearest(key, known) or f"The keys there are {', '.join(known)}.",
+                hint=_choice(key, known),
             )
 
 
-def _nearest(word: str, known: tuple[str, ...]) -> str:
+def _choice(word: str, known: tuple[str, ...]) -> str:
     near = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.5)
-    return f"Did you mean {near[0]!r}?" if near else ""
+    return (f"Did you mean {near[0]!r}? " if near else "") + f"There is {', '.join(known)}."
 
 
 def _in_toml_words(message: str, data: dict[str, Any]) -> str:

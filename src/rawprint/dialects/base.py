@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from rawprint.errors import BadReply
 
@@ -12,9 +13,10 @@ if TYPE_CHECKING:
 
     from rawprint.status import Reason
 
+_NOTHING: Mapping[Reason, bool] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
-class Query:
+
+class Query(NamedTuple):
     """A question about the printer's state.
 
     Attributes:
@@ -31,8 +33,7 @@ class Query:
     instead_of: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(NamedTuple):
     """One whole reply or push at the head of the buffer.
 
     Attributes:
@@ -45,7 +46,7 @@ class Decoded:
 
     used: int
     answers: Query | None = None
-    reasons: Mapping[Reason, bool] = field(default_factory=dict)
+    reasons: Mapping[Reason, bool] = _NOTHING
     processing: bool | None = None
     alone: bool = False
 

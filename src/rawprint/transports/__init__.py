@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+from functools import cache
 from typing import TYPE_CHECKING
 
 from rawprint.errors import BackendMissing
 from rawprint.transports.base import Transport
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rawprint.address import Address
 
 __all__ = ["Transport", "open_address"]
@@ -36,5 +39,10 @@ def open_address(address: Address, timeout: float) -> Transport:
             f"there is no transport for {address.scheme}:// yet",
             hint=f"addresses that can be opened begin with {', '.join(s + '://' for s in _MODULES)}",
         )
-    transport: Transport = importlib.import_module(name).open_address(address, timeout)
-    return transport
+    return _opener(name)(address, timeout)
+
+
+@cache
+def _opener(module: str) -> Callable[[Address, float], Transport]:
+    opener: Callable[[Address, float], Transport] = importlib.import_module(module).open_address
+    return opener

@@ -57,6 +57,8 @@ class Device(ABC):
     dialect: ClassVar[str]
     reportable: ClassVar[frozenset[Reason]]
     """The reasons that this language has a bit for."""
+    has_pushes: ClassVar[bool] = False
+    """Whether this language can report changes without being asked."""
 
     def __init__(
         self,
@@ -90,6 +92,8 @@ class Device(ABC):
             self.clone = clones.with_idle_reset(self.clone, idle_reset)
         if buffer_size < _SMALLEST_BUFFER:
             raise ValueError(f"buffer_size must be {_SMALLEST_BUFFER} bytes or more")
+        if push and not self.has_pushes:
+            raise ValueError(f"{self.dialect} has no pushes that could be on from power-up")
         self.buffer_size = buffer_size
         self._media_at_start = _checked_media(media)
         self._speed_at_start = _checked_speed(speed)

@@ -99,6 +99,7 @@ class EscPosDevice(Device):
 
     dialect = "escpos"
     reportable = frozenset({*_EOT_1, *_EOT_2, *_EOT_3, *_EOT_4, Reason.OFFLINE})
+    has_pushes = True
 
     # -- arrival ----------------------------------------------------------------------------------
 

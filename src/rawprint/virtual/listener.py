@@ -190,7 +190,7 @@ class Listener:
         with self._changing():
             self._cut = rst
         with self._event:
-            self._event.wait_for(lambda: self._cut is None or self._thread is None)
+            self._event.wait_for(lambda: self._cut is None or not self._alive())
 
     def state(self) -> dict[str, object]:
         """What `simulate --control` shows at `/state`."""
@@ -242,6 +242,9 @@ class Listener:
             yield
             self._tell()
         self._wake()
+
+    def _alive(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
 
     def _wake(self) -> None:
         if self._thread is not None:
@@ -372,6 +375,7 @@ class Listener:
 
     def _after(self) -> None:
         """Bring what has happened to the host, to the files and to those who wait."""
+        self._tell()  # before the host hears of it: whoever has read a reply finds the files written
         while True:
             self._serve_next()
             output = self.device.output()
@@ -381,7 +385,6 @@ class Listener:
             self._send()
             if self._connection is not None or not self._waiting:
                 break
-        self._tell()
 
     def _tell(self) -> None:
         if self._recorder is not None:

@@ -187,7 +187,12 @@ var PrinterWebSocket = (function () {
         fresh.onclose = function (event) {
           release(whyClosed(url, event, wasOpen));
         };
-        fresh.onerror = function () {}; // says nothing that the close after it does not say
+        fresh.onerror = function () {
+          // An open connection is closed after it, with a reason; one that failed to open need not be.
+          if (!wasOpen) {
+            release(whyClosed(url, {}, false));
+          }
+        };
       });
       return opening;
     }

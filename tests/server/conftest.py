@@ -1,0 +1,166 @@
+"""A real server on a free port, real virtual printers behind TCP, real WebSocket clients."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from contextlib import ExitStack
+
+import pytest
+from websockets.sync.client import connect
+
+from rawprint.virtual import Listener, device
+from rawprint_server.app import App
+from rawprint_server.config import AccessConfig, Config, PrinterConfig, ServerConfig, check
+
+PATIENCE = 5.0  # seconds until something that must come is given up
+
+
+class RunningServer:
+    """An `App` in a thread with an event loop of its own; `app` is used from that loop alone."""
+
+    def __init__(self, config):
+        self.app = App(config)
+        self.loop = None
+        self._stop = None
+        self._up = threading.Event()
+        self._error = None
+        self._thread = threading.Thread(target=self._main)
+
+    def __enter__(self):
+        self._thread.start()
+        assert self._up.wait(PATIENCE)
+        if self._error is not None:
+            self._thread.join()
+            raise self._error
+        return self
+
+    def __exit__(self, *_):
+        if self._thread.is_alive():
+            self.loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(2 * PATIENCE)
+        assert not self._thread.is_alive()
+
+    def _main(self):
+        with asyncio.Runner() as runner:
+            runner.run(self._serve())
+
+    async def _serve(self):
+        self.loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            async with self.app:
+                self._up.set()
+                await self._stop.wait()
+        except BaseException as error:
+            self._error = error
+            raise
+        finally:
+            self._up.set()
+
+    @property
+    def port(self):
+        return self.app.port
+
+    @property
+    def url(self):
+        return f"ws://127.0.0.1:{self.port}"
+
+    def call(self, function, *args):
+        """Runs a function on the server's loop."""
+
+        async def run():
+            return function(*args)
+
+        return asyncio.run_coroutine_threadsafe(run(), self.loop).result(PATIENCE)
+
+    def connect(self, **options):
+        return Client(connect(self.url, proxy=None, compression=None, max_size=None, **options))
+
+
+class Client:
+    """One connection; what it sends and gets is JSON unless it says otherwise."""
+
+    def __init__(self, ws):
+        self.ws = ws
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.ws.close()
+
+    def send(self, call, uid="U", **rest):
+        self.ws.send(json.dumps({"call": call, "uid": uid, **rest}))
+
+    def recv(self, timeout=PATIENCE):
+        return json.loads(self.ws.recv(timeout))
+
+    def ask(self, call, uid="U", **rest):
+        self.send(call, uid, **rest)
+        return self.recv()
+
+    def print(self, name, data, uid="U", **params):
+        """Sends a print; returns its last frame, the notice having come before it."""
+        self.send("print", uid, params={"printer": {"name": name}, "data": data, **params})
+        notice = self.recv()
+        assert notice == {"uid": uid, "status": f"Printing job started on {name}", "status_code": 1}
+        return self.recv()
+
+    def status(self, name):
+        return self.ask("printerStatus", PrinterName=name)["status_code"]
+
+    def frames_until_sentinel(self):
+        """Everything that is still to come, as text: replies keep the order of requests, so the answer to one more ends it."""
+        self.ws.send('{"call":"server.version","uid":"sentinel"}')
+        frames = []
+        while True:
+            frame = self.ws.recv(PATIENCE)
+            if json.loads(frame).get("uid") == "sentinel":
+                return frames
+            frames.append(frame)
+
+
+@pytest.fixture
+def stack():
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def label(stack):
+    """A TSPL printer behind TCP."""
+    return stack.enter_context(Listener(device("tspl")))
+
+
+@pytest.fixture
+def receipt(stack):
+    """An ESC/POS printer behind TCP."""
+    return stack.enter_context(Listener(device("escpos")))
+
+
+@pytest.fixture
+def start(stack):
+    """Starts a server: `start(printers={name: (address, dialect)}, origins=[...], **keys of [server])`."""
+
+    def start(printers=None, origins=(), **server):
+        config = Config(
+            server=ServerConfig(**({"port": 0} | server)),
+            printers={name: PrinterConfig(*printer) for name, printer in (printers or {}).items()},
+            access=AccessConfig(tuple(origins)),
+        )
+        check(config)
+        return stack.enter_context(RunningServer(config))
+
+    return start
+
+
+@pytest.fixture
+def server(start, label, receipt):
+    """A server with the printers `Label` and `Receipt`."""
+    return start({"Label": (label.address, "tspl"), "Receipt": (receipt.address, "escpos")})
+
+
+@pytest.fixture
+def client(server, stack):
+    return stack.enter_context(server.connect())
