@@ -71,7 +71,9 @@ def resolve_dialect(address: addresses.Address, dialect: str | Dialect | None) -
     Raises:
         AddressError: There is no language of this name.
     """
-    if dialect is None and isinstance(address, addresses.VirtualAddress):
+    if dialect is None:
+        if not isinstance(address, addresses.VirtualAddress):
+            return None
         dialect = address.dialect
     return by_name(dialect) if isinstance(dialect, str) else dialect
 

@@ -32,7 +32,6 @@ _READ = 4096
 # The far side closed with bytes unacknowledged: its RST, which proves that they did not arrive, takes a round trip.
 _RESOLVE = 1.0
 
-_TIMEVAL = struct.Struct("ll")
 _OFF_HINT = "check that the printer is on and that the address is right"
 _SILENT = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
 
@@ -49,32 +48,40 @@ def open_address(address: Address, timeout: float) -> Transport:
     """
     if not isinstance(address, TcpAddress):
         raise BackendMissing(f"{address} is no TCP address")
-    return TcpTransport(_connect(address, timeout), str(address))
-
-
-def _connect(address: TcpAddress, timeout: float) -> socket.socket:
+    if _is_ipv4(address.host):  # nothing to look up, nothing to choose from
+        return TcpTransport(_connect(address, socket.AF_INET, (address.host, address.port), timeout), address)
     deadline = time.monotonic() + timeout
     failure: OpenError | None = None
-    for family, target in _targets(address.host, address.port):
-        sock = socket.socket(family, socket.SOCK_STREAM)
+    for family, target in _look_up(address.host, address.port):
         try:
-            _dial(sock, target, max(deadline - time.monotonic(), 0.001))
-        except OSError as error:
-            sock.close()
-            failure = _open_error(address, error)
-            failure.__cause__ = error
+            sock = _connect(address, family, target, max(deadline - time.monotonic(), 0.001))
+        except OpenError as error:
+            failure = error
         else:
-            return sock
+            return TcpTransport(sock, address)
     raise failure or PrinterNotFound(f"{address} has no address", hint=_OFF_HINT)
+
+
+def _connect(address: TcpAddress, family: int, target: tuple[str, int], timeout: float) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        _dial(sock, target, timeout)
+    except OSError as error:
+        sock.close()
+        raise _open_error(address, error) from error
+    return sock
 
 
 if sys.platform == "linux":
     # The socket stays blocking, and each call says that it will not wait: three system calls fewer a connection.
     _DO_NOT_WAIT = socket.MSG_DONTWAIT
 
+    @lru_cache(maxsize=16)
+    def _timeval(timeout: float) -> bytes:
+        return struct.pack("ll", int(timeout), int(timeout % 1 * 1e6))
+
     def _dial(sock: socket.socket, target: tuple[str, int], timeout: float) -> None:
-        seconds, rest = divmod(timeout, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(int(seconds), int(rest * 1e6)))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout))
         try:
             sock.connect(target)
         except BlockingIOError as error:
@@ -97,9 +104,7 @@ def _is_ipv4(host: str) -> bool:
     return True
 
 
-def _targets(host: str, port: int) -> list[tuple[int, tuple[str, int]]]:
-    if _is_ipv4(host):
-        return [(socket.AF_INET, (host, port))]
+def _look_up(host: str, port: int) -> list[tuple[int, tuple[str, int]]]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
@@ -178,9 +183,9 @@ class TcpTransport(Transport):
 
     counts = _COUNTS
 
-    def __init__(self, sock: socket.socket, name: str) -> None:
+    def __init__(self, sock: socket.socket, address: TcpAddress) -> None:
         self._sock = sock
-        self._name = name
+        self._name = address
         self._ended: Disconnected | None = None
         self._last_count = 0
         # Socket options cost as much as a connection; a first small write needs none of them, and goes before.

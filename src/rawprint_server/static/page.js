@@ -1,0 +1,446 @@
+// The page at `/`: what the printers say, a box for raw commands, and what becomes of each job.
+
+"use strict";
+
+const LIST_MS = 2000; // between two looks at the printers, while somebody can see the page
+const JOB_MS = 300; // between two looks at a job that has not ended
+const RETRY_MS = [500, 10000]; // the first and the longest wait before connecting again
+const JOBS_SHOWN = 10;
+
+const SERVER = (location.protocol === "https:" ? "wss://" : "ws://") + location.host;
+
+// A printer that does not answer keeps the replies behind it waiting, so it is asked over a connection of its own.
+const server = PrinterWebSocket;
+const asker = PrinterWebSocket.create();
+
+// What the reasons of IPP mean, as the end of a sentence. Those that do not stop a printer are in the second list.
+const STOPS = {
+  "media-empty": "paper is out",
+  "media-jam": "paper is jammed",
+  "cover-open": "the cover is open",
+  "paused": "it is paused",
+  "offline-report": "it is offline",
+  "marker-supply-empty": "the ribbon is used up",
+  "trimmer-jam": "the cutter is stuck",
+  "subunit-over-temperature": "it is too hot",
+  "x-label-waiting": "a label waits to be taken",
+  "x-feed-button": "its feed button is held down",
+  "other": "it reports a fault without a name",
+};
+const WARNINGS = {
+  "media-low": "paper is running low",
+  "marker-supply-low": "the ribbon is running low",
+  "x-input-buffer-full": "its buffer is full",
+  "x-drawer-open": "the drawer is open",
+};
+
+const EXAMPLES = {
+  tspl: {
+    escapes: false,
+    data: `SIZE 80 mm, 40 mm
+GAP 3 mm, 0 mm
+CLS
+TEXT 40,40,"3",0,1,1,"rawprint"
+BARCODE 40,100,"128",80,1,0,2,4,"RAW-0001"
+PRINT 1,1
+`,
+  },
+  escpos: {
+    escapes: true,
+    data: String.raw`\x1B@\x1Ba\x01\x1B!\x30RAWPRINT
+\x1B!\x00A sample ticket
+\x1Ba\x00
+1 x Coffee                  2.80
+1 x Cake                    3.50
+--------------------------------
+Total                       6.30
+
+\x1DVB\x00`,
+  },
+};
+
+const $ = (id) => document.getElementById(id);
+
+// An element with text and children. Nothing that comes from elsewhere is ever read as HTML.
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+// Writes only what is new, so that a screen reader is not told the same thing again and a selection stays.
+function say(node, text) {
+  if (node.textContent !== text) {
+    node.textContent = text;
+  }
+}
+
+function list(words) {
+  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`;
+}
+
+// The true reasons in words: those that stop the printer, and the harmless rest.
+function inWords(reasons) {
+  const names = Object.keys(reasons || {}).filter((name) => reasons[name]);
+  return {
+    stops: names.filter((name) => !(name in WARNINGS)).map((name) => STOPS[name] || `it reports “${name}”`),
+    warnings: names.filter((name) => name in WARNINGS).map((name) => WARNINGS[name]),
+  };
+}
+
+// --- the connection
+
+let pause = { wake() {} };
+
+function sleep(ms) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    pause.wake = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+  });
+}
+
+function showConnection(state, text) {
+  $("connection").dataset.state = state;
+  say($("connection"), text);
+  enable();
+}
+
+async function live() {
+  let wait = RETRY_MS[0];
+  for (;;) {
+    try {
+      await server.initialize(SERVER);
+      showConnection("good", "Connected");
+      wait = RETRY_MS[0];
+      for (;;) {
+        if (document.hidden) {
+          await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
+          continue;
+        }
+        showPrinters(await server.call("printers.list"));
+        await sleep(LIST_MS);
+      }
+    } catch (error) {
+      if (server.isConnected()) {
+        showConnection("bad", error.message);
+      } else {
+        showConnection("bad", `Not connected: ${error.message} Trying again …`);
+      }
+    }
+    await sleep(wait * (0.75 + Math.random() / 2)); // not all pages of a shop at the same moment
+    wait = Math.min(2 * wait, RETRY_MS[1]);
+  }
+}
+
+// --- printers
+
+const cards = new Map(); // name -> the elements of its card
+const refusals = new Map(); // name -> why the printer gave no answer when it was asked last
+const asked = new Set(); // printers that were asked without a click
+
+function makeCard(name) {
+  const parts = {
+    state: element("p", { class: "state" }),
+    detail: element("p", { class: "note" }),
+    ask: element("button", { type: "button", class: "quiet", "aria-label": `Ask ${name} now` }, "Ask now"),
+    address: element("code"),
+  };
+  parts.ask.addEventListener("click", () => ask(name));
+  parts.card = element("li", { class: "card", "data-printer": name },
+    element("div", { class: "head" }, element("h3", {}, name), parts.ask),
+    parts.state, parts.detail, element("p", { class: "note" }, parts.address));
+  return parts;
+}
+
+// The state of a printer: a word for the style sheet, and a sentence for people.
+function stateOf(printer) {
+  const { stops } = inWords(printer.reasons);
+  if (printer.state === "stopped") {
+    return ["bad", `Stopped: ${list(stops) || "it does not say why"}`];
+  }
+  if (printer.state === "processing" || printer.busy) {
+    return ["busy", "Printing"];
+  }
+  if (printer.state === "idle") {
+    return ["good", "Ready"];
+  }
+  if (refusals.has(printer.name)) {
+    return ["bad", "No answer"];
+  }
+  return ["none", "Not known"];
+}
+
+function detailOf(printer) {
+  const parts = [];
+  const { warnings } = inWords(printer.reasons);
+  if (warnings.length) {
+    parts.push(`Note: ${list(warnings)}.`);
+  }
+  if (printer.pending) {
+    parts.push(printer.pending === 1 ? "1 job waits." : `${printer.pending} jobs wait.`);
+  }
+  if (refusals.has(printer.name)) {
+    parts.push(refusals.get(printer.name));
+  }
+  if (printer.at) {
+    parts.push(`It said so at ${new Date(printer.at).toLocaleTimeString()}.`);
+  } else {
+    parts.push(printer.dialect ? "It has said nothing yet." : "No language is set for it, so it cannot be asked.");
+  }
+  return parts.join(" ");
+}
+
+function showPrinters(printers) {
+  $("no-printers").hidden = printers.length > 0;
+  const names = printers.map((printer) => printer.name);
+  if (names.join("\n") !== Array.from(cards.keys()).join("\n")) {
+    const chosen = $("printer").value;
+    cards.clear();
+    names.forEach((name) => cards.set(name, makeCard(name)));
+    $("printers").replaceChildren(...Array.from(cards.values(), (parts) => parts.card));
+    $("printer").replaceChildren(...names.map((name) => element("option", { value: name }, name)));
+    if (names.includes(chosen)) {
+      $("printer").value = chosen;
+    }
+  }
+  for (const printer of printers) {
+    const parts = cards.get(printer.name);
+    const [state, text] = stateOf(printer);
+    parts.card.dataset.dialect = printer.dialect || "";
+    parts.card.dataset.state = state;
+    parts.ask.disabled = !printer.dialect;
+    say(parts.state, text);
+    say(parts.detail, detailOf(printer));
+    say(parts.address, printer.dialect ? `${printer.address} · ${printer.dialect}` : printer.address);
+    if (printer.at === null && printer.dialect && !asked.has(printer.name)) {
+      asked.add(printer.name);
+      ask(printer.name);
+    }
+  }
+  offerExample();
+  enable();
+}
+
+async function ask(name) {
+  try {
+    await asker.initialize(SERVER);
+    await asker.call("printers.status", { printer: name });
+    refusals.delete(name);
+  } catch (error) {
+    if (asker.isConnected()) {
+      refusals.set(name, [error.message.replace(/\.?$/, "."), error.hint].filter(Boolean).join(" "));
+    }
+  }
+  pause.wake();
+}
+
+// --- the box
+
+let own = false; // whether the text in the box is somebody's work
+
+function offerExample() {
+  const parts = cards.get($("printer").value);
+  const dialect = parts === undefined ? "" : parts.card.dataset.dialect;
+  if (!own && dialect in EXAMPLES && $("example").value !== dialect) {
+    setExample(dialect);
+  }
+}
+
+function setExample(name) {
+  own = false;
+  $("example").value = name;
+  $("data").value = EXAMPLES[name].data;
+  $("escapes").checked = EXAMPLES[name].escapes;
+  describe();
+}
+
+// What print() is to send. Text with escapes becomes bytes, since not every byte has a character.
+function payload() {
+  const text = $("data").value;
+  if (!$("escapes").checked) {
+    return text;
+  }
+  const bytes = [];
+  const encoder = new TextEncoder();
+  const named = { n: 10, r: 13, t: 9, e: 27, "\\": 92 };
+  for (const [whole, hex, letter] of text.matchAll(/\\x([0-9a-f]{2})|\\([nrte\\])|[^\\]+|\\/gi)) {
+    if (hex !== undefined) {
+      bytes.push(parseInt(hex, 16));
+    } else if (letter !== undefined && letter in named) {
+      bytes.push(named[letter]);
+    } else {
+      bytes.push(...encoder.encode(whole));
+    }
+  }
+  return new Uint8Array(bytes);
+}
+
+function describe() {
+  const data = payload();
+  const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
+  const parts = [`${bytes.length} bytes, sent exactly as they are; lines end with LF.`];
+  if (typeof data === "string" && bytes.length && bytes[bytes.length - 1] !== 10) {
+    parts.push("The last line has no end: most label printers wait for one before they print.");
+  }
+  say($("note"), parts.join(" "));
+  enable();
+}
+
+function enable() {
+  $("print").disabled = !server.isConnected() || !$("printer").value || !$("data").value;
+}
+
+// --- jobs
+
+// A name for the job, made here, so that the job can be found again whatever becomes of the connection.
+function newId() {
+  if (crypto.randomUUID) {
+    return crypto.randomUUID();
+  }
+  // Pages that did not come from this machine or by https have only this one.
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// What a job's state means: a word for the style sheet, and a sentence for people that claims no more than is known.
+function outcomeOf(job) {
+  const why = list(inWords(job.reasons).stops);
+  const error = job.error ? [job.error.message.replace(/\.?$/, "."), job.error.hint].filter(Boolean).join(" ") : "";
+  switch (job.state) {
+    case "pending":
+      if (why || error) {
+        return ["bad", `Waiting: ${why ? `${why}.` : error}`];
+      }
+      return ["busy", "Waiting for its turn."];
+    case "processing":
+      if (job.bytes_accepted < job.bytes_total) {
+        return ["busy", "Sending."];
+      }
+      return ["busy", "The printer took every byte. Waiting to hear how it ends."];
+    case "stopped":
+      return ["bad", `Waiting: ${why ? `${why}.` : error || "the printer has stopped and does not say why."} `
+        + "The job goes on when that is mended."];
+    case "completed":
+      return ["good", "Printed: the printer itself reported the end."];
+    case "delivered":
+      if (job.evidence.includes("status")) {
+        return ["good", "The printer took every byte, and then said that it is ready and nothing is wrong."];
+      }
+      if (job.evidence.includes("handed-over")) {
+        return ["good", "Every byte was handed over. This connection cannot tell more."];
+      }
+      return ["good", "The printer took every byte. It cannot tell more."];
+    case "uncertain":
+      return ["bad", `Uncertain: it was interrupted and may have printed. Look at the printer first. ${error}`];
+    case "failed":
+      return ["bad", `Not printed. ${error}`];
+    case "canceled":
+      return ["none", job.bytes_accepted ? "Canceled on the way: part of it may have printed." : "Canceled: nothing was printed."];
+    case "expired":
+      return ["none", "Not printed: it waited too long."];
+    default:
+      return ["none", `The server calls it “${job.state}”.`];
+  }
+}
+
+function makeJob(printer) {
+  const id = newId();
+  const parts = {
+    id: id,
+    printer: printer,
+    state: element("p", { class: "state" }),
+    progress: element("progress", { "aria-label": "Bytes taken by the printer", value: 0 }),
+    bytes: element("span"),
+    steps: element("ol", { class: "steps", "aria-label": "Steps until now" }),
+  };
+  parts.card = element("li", { class: "card", "data-job": id },
+    element("div", { class: "head" }, element("h3", {}, printer), element("code", {}, id)),
+    parts.state,
+    // Counts run; nobody wants to have them read out.
+    element("p", { class: "note bytes", "aria-live": "off" }, parts.progress, parts.bytes),
+    element("details", { "aria-live": "off" }, element("summary", {}, "Steps"), parts.steps));
+  $("no-jobs").hidden = true;
+  $("jobs").prepend(parts.card);
+  while ($("jobs").children.length > JOBS_SHOWN) {
+    $("jobs").lastElementChild.remove();
+  }
+  return parts;
+}
+
+function showJob(parts, state, text, name) {
+  parts.card.dataset.state = state;
+  parts.card.dataset.job = parts.id;
+  parts.card.dataset.jobState = name || "";
+  if (parts.state.textContent !== text) {
+    parts.state.textContent = text;
+    parts.steps.append(element("li", {}, element("time", {}, new Date().toLocaleTimeString()), ` ${text}`));
+  }
+}
+
+function showBytes(parts, job) {
+  parts.progress.max = job.bytes_total;
+  parts.progress.value = job.bytes_accepted;
+  say(parts.bytes, `${job.bytes_accepted} of ${job.bytes_total} bytes taken`);
+}
+
+async function run(printer, data) {
+  const parts = makeJob(printer);
+  let refused = null;
+  showJob(parts, "busy", "Handing it to the server.");
+  const sent = server.print(printer, data, { id: parts.id }).catch((error) => {
+    refused = error;
+  });
+  let answered = false;
+  sent.then(() => {
+    answered = true;
+  });
+  for (;;) {
+    try {
+      const job = await server.call("jobs.get", { id: parts.id });
+      const [state, text] = outcomeOf(job);
+      showJob(parts, state, text, job.state);
+      showBytes(parts, job);
+      if (!["pending", "processing", "stopped"].includes(job.state)) {
+        break;
+      }
+    } catch (error) {
+      if (error.code === "not-connected" || error.code === "disconnected") {
+        showJob(parts, "none", "Connection lost: the job goes on without this page. Looking for it again …");
+      } else if (answered) {
+        if (refused === null || refused.code === "disconnected") {
+          showJob(parts, "bad", "The server does not know this job: it did not arrive, or the server was started anew"
+            + " since. Look at the printer before you print again.");
+        } else {
+          showJob(parts, "bad", `Not printed. ${[refused.message.replace(/\.?$/, "."), refused.hint].filter(Boolean).join(" ")}`);
+        }
+        break;
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, JOB_MS));
+  }
+  pause.wake();
+}
+
+// --- the start
+
+$("example").addEventListener("change", () => setExample($("example").value));
+$("printer").addEventListener("change", offerExample);
+$("escapes").addEventListener("change", describe);
+$("data").addEventListener("input", () => {
+  own = true;
+  $("example").value = "";
+  describe();
+});
+$("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (!$("print").disabled) {
+    run($("printer").value, payload());
+  }
+});
+setExample("tspl");
+live();
