@@ -47,6 +47,10 @@ class Capabilities:
         elif query.name not in self.answered:
             self.silent.add(query.name)
 
+    def has_answered(self, dialect: Dialect | None) -> bool:
+        """Whether the printer has ever answered its language's first question."""
+        return dialect is not None and any(q.required and q.name in self.answered for q in dialect.queries)
+
     def is_mute(self, dialect: Dialect | None) -> bool:
         """Whether there is nothing to ask: no language known, or its first question was never answered."""
         return dialect is None or any(

@@ -50,7 +50,10 @@ SILENCE = 30.0
 _WATCH_FIRST = 0.05  # a next job that follows at once is not kept waiting by a question
 _WATCH = 0.25
 _WATCH_STOPPED = 0.5
-_ASK_TIMEOUT = 1.0
+_ASK_TIMEOUT = 1.5
+# A new connection may be one that the printer's card is about to reset, because it serves another computer; its kernel
+# acknowledges bytes all the same. Only an answer shows that it is served, and it comes within 300 ms from a TSC.
+_CHECK_TIMEOUT = 0.5
 _REASK = 5.0
 _ACK_FIRST, _ACK_LAST = 0.001, 0.05
 _LISTEN = 0.5
@@ -233,6 +236,7 @@ class PrintQueue:
         self._asks: deque[_Ask] = deque()
         self._printing: Job | None = None
         self._awaiting: list[Job] = []  # every byte given, the end not known yet
+        self._given_at = 0.0  # when the last job's last byte was given
         self._used = 0.0  # when the connection last carried something
         self._retry_at = 0.0
         self._retry_pause = _RETRY_FIRST
@@ -406,8 +410,7 @@ class PrintQueue:
     def _drop_canceled(self) -> None:
         for job in [j for j in self._pending if j._cancel or self._close_by is not None]:
             self._pending.remove(job)
-            job.error = JobCanceled("canceled before its first byte")
-            self._set(job, JobState.CANCELED)
+            self._never_begun(job, "canceled before its first byte")
 
     # -- the connection ------------------------------------------------------------------------------------------
 
@@ -455,7 +458,10 @@ class PrintQueue:
             if job.taken and job.state is not JobState.STOPPED:
                 self._end(job, JobState.DELIVERED, printer)
             else:
-                job.error = Disconnected("the connection was closed before the printer had finished")
+                job.error = Disconnected(
+                    "the connection was closed before the printer had finished",
+                    hint="look whether it came out before you print it again",
+                )
                 self._set(job, JobState.UNCERTAIN)
 
     def _lost(self, error: Disconnected) -> None:
@@ -504,21 +510,34 @@ class PrintQueue:
 
         Raises:
             OpenError: It cannot be opened now.
+            Disconnected: It could, and the connection ended before the first byte.
         """
         printer = self._printer
         if printer is not None:
-            try:
-                printer.listen()
-                if time.monotonic() - self._used > self._idle_check and not self._awaiting:
-                    if self.capabilities.is_mute(self._dialect):
-                        self._release()
-                    else:
-                        self._heard(printer.status(_ASK_TIMEOUT))
-            except Disconnected as error:
-                self._lost(error)
-            except (NoReply, BadReply):
-                self._release()
-        return self._open()
+            printer.listen()
+            if time.monotonic() - self._used <= self._idle_check or self._awaiting:
+                return printer
+            if not self.capabilities.is_mute(self._dialect) and self._checked(printer):
+                return printer
+            self._release()
+        printer = self._open()
+        if not self.capabilities.is_mute(self._dialect):
+            self._checked(printer)
+        return printer
+
+    def _checked(self, printer: Printer) -> bool:
+        """Whether the printer answers on this connection; if it is stopped, that is then known.
+
+        Raises:
+            Disconnected: It is not served.
+        """
+        try:
+            status = printer.check(_CHECK_TIMEOUT)
+            if status.state is PrinterState.STOPPED:
+                self._heard(printer.status(_ASK_TIMEOUT))
+        except (NoReply, BadReply):
+            return False
+        return True
 
     # -- one job -------------------------------------------------------------------------------------------------
 
@@ -532,6 +551,13 @@ class PrintQueue:
             else:
                 self._pending.appendleft(job)
                 self._tell(job)
+            return
+        except Disconnected as error:
+            self._lost(error)
+            job.error = error
+            self._pending.appendleft(job)
+            self._back_off()
+            self._tell(job)
             return
         if self._held():
             self._pending.appendleft(job)
@@ -554,13 +580,12 @@ class PrintQueue:
     def _all_given(self, job: Job) -> None:
         self._printing = None
         self._awaiting.append(job)
-        self._used = time.monotonic()
+        self._used = self._given_at = time.monotonic()
         self._retry_pause = _RETRY_FIRST
         self._healthy_since, self._healthy = None, 0
         self._silent_since = None
         self._ack_pause, self._ack_moved = _ACK_FIRST, self._used
-        mute = self.capabilities.is_mute(self._dialect)
-        self._watch_at = self._used + (0.0 if mute else _WATCH_FIRST)
+        self._watch_at = self._used + _WATCH_FIRST
         self._tell(job)
 
     def _canceled(self, job: Job, error: JobCanceled) -> None:
@@ -625,11 +650,16 @@ class PrintQueue:
         """The thread ends: nothing stays open."""
         self._receive(0)
         for job in self._pending:
-            job.error = JobCanceled("the queue was closed before its first byte")
-            self._set(job, JobState.CANCELED)
+            self._never_begun(job, "the queue was closed before its first byte")
         self._pending.clear()
         while self._asks:
             self._reply(self._asks.popleft(), JobCanceled("the queue is closed"))
+
+    def _never_begun(self, job: Job, message: str) -> None:
+        error = JobCanceled(message)
+        error.__cause__ = job.error  # what it had waited for
+        job.error = error
+        self._set(job, JobState.CANCELED)
 
     def _set(self, job: Job, state: JobState) -> None:
         job.state = state
@@ -707,10 +737,10 @@ class PrintQueue:
             self._notice(printer)
             if not self._acknowledged(printer):
                 return
-            if self.capabilities.is_mute(self._dialect):
-                self._deliver(printer)
-                return
             now = time.monotonic()
+            if self.capabilities.is_mute(self._dialect):
+                self._deliver_unasked(printer)
+                return
             if printer.unanswered and now - self._asked_at < _REASK and self._silent_since is not None:
                 self._silence(printer)
                 return
@@ -772,8 +802,8 @@ class PrintQueue:
     def _silence(self, printer: Printer) -> None:
         """The printer did not answer, or not in a way that can be trusted."""
         now = time.monotonic()
-        if self.capabilities.is_mute(self._dialect):
-            self._deliver(printer)
+        if not self.capabilities.has_answered(self._dialect):
+            self._deliver_unasked(printer)
             return
         if self._silent_since is None:
             self._silent_since = now
@@ -786,6 +816,12 @@ class PrintQueue:
         for job in self._awaiting:
             if job.state is not JobState.STOPPED:
                 self._stop(job, None)
+
+    def _deliver_unasked(self, printer: Printer) -> None:
+        """The printer can only be judged by its connection: if that holds a while after the last byte, it took them."""
+        self._watch_at = self._given_at + SETTLED_TIME
+        if time.monotonic() >= self._watch_at:
+            self._deliver(printer)
 
     def _deliver(self, printer: Printer, *evidence: str) -> None:
         for job in self._take_awaiting():

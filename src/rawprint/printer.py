@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # A write that gets nowhere comes back this often, so that a push is read and a cancellation seen.
 _TICK = 0.25
 # An optional question gets so long before its silence is remembered (TSC printers answer within 300 ms).
-_OPTIONAL_WAIT = 1.0
+_OPTIONAL_WAIT = 0.5
 # How long a reply must stand alone where its bytes could begin something longer, and on a connection that has not
 # answered yet: a protocol that is not this one, or an answer to an earlier question, shows itself by what follows.
 _ALONE = 0.02
@@ -106,6 +106,7 @@ class Printer:
         self._observer = observer
         self._owed: list[Query] = []  # asked and not answered, oldest first
         self._in_step = False  # this connection has answered a question before the next was asked
+        self._quiet = False  # this connection was seen to send nothing after its answers
         self._after_job = False  # bytes may come that answer questions which stand in the job itself
         self._printed_at = float("-inf")
         self._unsent = b""  # the rest of a question that the transport took only in part
@@ -252,6 +253,16 @@ class Printer:
 
     # -- asking --------------------------------------------------------------------------------------------------
 
+    def check(self, timeout: float) -> PrinterStatus:
+        """Ask only the language's first question: whether the printer answers on this connection at all.
+
+        Quicker than `status`, and less: what it returns is not kept as a report.
+
+        Raises:
+            NoReply, BadReply, Disconnected: As `status`.
+        """
+        return self._exchange(timeout, only_required=True)
+
     def status(self, timeout: float = 3.0) -> PrinterStatus:
         """Ask the printer how it is.
 
@@ -268,6 +279,12 @@ class Printer:
             BadReply: It answered something else, or more than was asked.
             Disconnected: The connection ended.
         """
+        status = self._exchange(timeout, only_required=False)
+        if status.raw:
+            self.reported = status
+        return status
+
+    def _exchange(self, timeout: float, *, only_required: bool) -> PrinterStatus:
         dialect = self.dialect
         if dialect is None:
             return PrinterStatus()
@@ -277,12 +294,16 @@ class Printer:
         try:
             self._catch_up()
             for query in self.capabilities.worth_asking(dialect):
+                if only_required and not query.required:
+                    continue
                 decoded = self._question(query, deadline, exchanges)
                 if decoded is not None:
                     answers[query.name] = decoded
             reasons = dialect.conclude(answers)
+            if not only_required and not self._quiet:
+                self._stands_alone()
         except BadReply as error:
-            self._in_step = False
+            self._in_step = self._quiet = False
             self._owed.clear()
             error.hint = error.hint or (
                 f"the printer may speak another language than {dialect.name}, or another program may use it"
@@ -291,8 +312,7 @@ class Printer:
         said = [a.processing for a in answers.values() if a.processing is not None]
         for reason, true in self.transport.line_status().items():
             reasons[reason] = reasons.get(reason, False) or true
-        self.reported = PrinterStatus(reasons, processing=any(said) if said else None, raw=tuple(exchanges))
-        return self.reported
+        return PrinterStatus(reasons, processing=any(said) if said else None, raw=tuple(exchanges))
 
     def _question(self, query: Query, deadline: float, exchanges: list[Exchange]) -> Decoded | None:
         """Ask one question; None where an optional one stays unanswered."""
@@ -398,18 +418,27 @@ class Printer:
             BadReply: The printer sent more than was asked for.
         """
         reader = self._reader
-        if reader is None:
-            return
-        if not self._in_step:
-            more = self.transport.read(_ALONE)
-            if more:
-                reader.feed(more)
-        while reader.rest and (decoded := reader.peek(tuple(self._owed))) is not None:
+        while reader is not None and reader.rest:
+            decoded = reader.peek(tuple(self._owed))
+            if decoded is None:
+                break
             raw = reader.take(decoded)
             self._observe(decoded)
             self._pushed(decoded, raw)
         self._in_step = True
         self._after_job = False
+
+    def _stands_alone(self) -> None:
+        """The first answers of a connection came: wait a moment to see that nothing follows that fits nothing.
+
+        Raises:
+            BadReply: The printer sent more than was asked for.
+        """
+        more = self.transport.read(_ALONE)
+        if more and self._reader is not None:
+            self._reader.feed(more)
+            self._no_more()
+        self._quiet = True
 
     def _flush(self, deadline: float | None) -> None:
         """Give the rest of a question that was taken only in part: half of one would spoil what follows."""

@@ -1,0 +1,478 @@
+"""The `rawprint` command: arguments, what is printed, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+import time
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import rawprint
+from rawprint.dialects import DIALECTS
+from rawprint.errors import (
+    AddressError,
+    BadReply,
+    Disconnected,
+    NoReply,
+    OpenError,
+    RawprintError,
+    WriteStalled,
+)
+from rawprint.status import PrinterState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rawprint.dialects import Decoded
+    from rawprint.jobs import Job
+    from rawprint.status import PrinterStatus
+    from rawprint.transports import Transport
+
+FINE, PROBLEM, USAGE, CANNOT_OPEN, NO_ANSWER = range(5)
+INTERRUPTED = 130  # as a shell reports Ctrl-C
+
+_WATCH_EVERY = 0.5
+_RETRY_LAST = 5.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code.
+
+    0 fine; 1 the printer reports a problem, or the job ended uncertain, failed, canceled or expired; 2 usage and bad
+    addresses; 3 cannot find or open; 4 no reply, bad reply, write stalled or disconnected.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    return _run(options)
+
+
+def _run(options: argparse.Namespace, **hooks: Any) -> int:
+    try:
+        code: int = options.run(options, **hooks)
+    except RawprintError as error:
+        _complain(error, as_json=getattr(options, "json", False))
+        return _exit_code(error)
+    except BrokenPipeError:
+        # Whoever read our output went away; Python would say so once more at exit.
+        sys.stdout = open("/dev/null", "w") if sys.platform != "win32" else sys.stdout  # noqa: SIM115, PTH123
+        return FINE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return code
+
+
+def _exit_code(error: RawprintError) -> int:
+    if isinstance(error, AddressError):
+        return USAGE
+    if isinstance(error, OpenError):
+        return CANNOT_OPEN
+    if isinstance(error, (NoReply, BadReply, WriteStalled, Disconnected)):
+        return NO_ANSWER
+    return PROBLEM
+
+
+def error_view(error: RawprintError) -> dict[str, str]:
+    """An error as JSON shows it."""
+    return {"code": error.code, "message": error.message, "hint": error.hint}
+
+
+def _complain(error: RawprintError, *, as_json: bool) -> None:
+    if as_json:
+        _print_json({"error": error_view(error)})
+    else:
+        _say(f"{error.code}: {error.message}")
+        if error.hint:
+            _say(f"  hint: {error.hint}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value), flush=True)
+
+
+# -- arguments -----------------------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rawprint",
+        description="Print receipts and labels straight to the printer, and ask it how it is.",
+    )
+    parser.add_argument("--version", action="version", version=f"rawprint {rawprint.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_status(commands)
+    _add_print(commands)
+    _add_simulate(commands)
+    trace = commands.add_parser(
+        "trace",
+        help="run another command and record what went over the wire",
+        description="Runs `rawprint SUBCOMMAND ADDRESS …` and writes the transcript: to --output, or to standard "
+        "output, in which case what the subcommand prints goes to standard error.",
+    )
+    trace.add_argument("address", metavar="ADDRESS")
+    trace.add_argument("--output", "-o", metavar="FILE", type=Path, help="write the transcript here")
+    trace.add_argument(
+        "subcommand", nargs=argparse.REMAINDER, metavar="-- SUBCOMMAND …", help="status or print"
+    )
+    trace.set_defaults(run=_trace)
+    return parser
+
+
+def _add_status(commands: Any) -> None:
+    parser = commands.add_parser("status", help="ask a printer how it is")
+    _common(parser)
+    parser.add_argument("--watch", action="store_true", help="go on, and print every change, until Ctrl-C")
+    parser.add_argument("--timeout", type=_seconds, default=3.0, metavar="S", help="seconds (default 3)")
+    parser.set_defaults(run=_status)
+
+
+def _add_print(commands: Any) -> None:
+    parser = commands.add_parser(
+        "print",
+        help="print a file, or standard input, as it is",
+        description="Waits until the printer has taken every byte, also while it is out of paper or cannot be reached.",
+    )
+    _common(parser)
+    parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="default: - (standard input)")
+    parser.add_argument("--wait", action="store_true", help="wait until the job has ended")
+    parser.add_argument(
+        "--timeout", type=_seconds, default=None, metavar="S", help="seconds (default: no limit)"
+    )
+    parser.set_defaults(run=_print)
+
+
+def _add_simulate(commands: Any) -> None:
+    from rawprint.virtual import CLONES  # noqa: PLC0415  (only its names)
+
+    parser = commands.add_parser(
+        "simulate",
+        help="run a virtual printer behind TCP",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="clones:\n" + "\n".join(f"  {name:16} {what}" for name, what in CLONES.items()),
+    )
+    parser.add_argument("dialect", choices=tuple(DIALECTS), metavar="DIALECT", help=" or ".join(DIALECTS))
+    parser.add_argument(
+        "--listen",
+        default="127.0.0.1:9100",
+        metavar="HOST:PORT",
+        help="default 127.0.0.1:9100; port 0 chooses",
+    )
+    parser.add_argument(
+        "--control", metavar="HOST:PORT", help="an HTTP port for faults and for what was received"
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="write what is received and printed here")
+    parser.add_argument(
+        "--reason", action="append", default=[], metavar="R", help="such as media-empty; repeatable"
+    )
+    parser.add_argument(
+        "--clone", default="", metavar="NAME", choices=("", *CLONES), help="behave like a bad clone"
+    )
+    parser.add_argument(
+        "--buffer", type=int, default=8192, metavar="BYTES", help="receive buffer (default 8192)"
+    )
+    parser.add_argument(
+        "--speed", type=float, default=None, metavar="BYTES/S", help="print so fast (default: at once)"
+    )
+    parser.add_argument("--media", type=int, default=None, metavar="BYTES", help="paper for so many bytes")
+    parser.add_argument("--push", action="store_true", help="escpos: automatic status from power-up")
+    parser.add_argument("--idle-reset", type=float, default=None, metavar="S", help="with --clone drops-idle")
+    parser.set_defaults(run=_simulate)
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("address", metavar="ADDRESS", help="such as tcp://192.168.1.50")
+    parser.add_argument("--dialect", metavar="NAME", help=f"the printer's language: {', '.join(DIALECTS)}")
+    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError("a number of seconds above 0")
+    return value
+
+
+# -- status --------------------------------------------------------------------------------------------------------
+
+
+def _status(options: argparse.Namespace, **hooks: Any) -> int:
+    dialect = _language(options)
+    if options.watch:
+        return _watch(options, dialect, **hooks)
+    deadline = time.monotonic() + options.timeout
+    with rawprint.open(options.address, dialect, timeout=options.timeout, **hooks) as printer:
+        status = printer.status(max(deadline - time.monotonic(), 0.001))
+    _show_status(options, dialect, status)
+    return PROBLEM if status.state is PrinterState.STOPPED else FINE
+
+
+def _language(options: argparse.Namespace) -> str:
+    """The printer's language. Asking in the wrong one can make a printer print, so it is not guessed."""
+    from rawprint.printer import resolve_dialect  # noqa: PLC0415
+
+    dialect = resolve_dialect(rawprint.parse_address(options.address), options.dialect)
+    if dialect is None:
+        raise AddressError(
+            f"{options.address} does not say which language the printer speaks",
+            hint=f"add --dialect {' or --dialect '.join(DIALECTS)}",
+        )
+    return dialect.name
+
+
+def status_view(address: str, dialect: str, status: PrinterStatus) -> dict[str, object]:
+    """A PrinterStatus as JSON shows it."""
+    return {
+        "address": address,
+        "dialect": dialect,
+        "state": status.state,
+        "reasons": dict(status.reasons),
+        "processing": status.processing,
+        "at": status.at.isoformat(timespec="milliseconds"),
+        "raw": [{"sent": e.sent.hex(), "received": e.received.hex()} for e in status.raw],
+    }
+
+
+def _show_status(options: argparse.Namespace, dialect: str, status: PrinterStatus) -> None:
+    if options.json:
+        _print_json(status_view(options.address, dialect, status))
+        return
+    print(f"{options.address}  {dialect}  {_in_words(status)}", flush=True)
+    if not options.watch:
+        for reason, true in sorted(status.reasons.items()):
+            print(f"  {reason:28} {'yes' if true else 'no'}")
+
+
+def _in_words(status: PrinterStatus) -> str:
+    true = [reason for reason, is_true in status.reasons.items() if is_true]
+    return f"{status.state}" + (f"  ({', '.join(sorted(true))})" if true else "")
+
+
+def _watch(options: argparse.Namespace, dialect: str, **hooks: Any) -> int:
+    """Print the state, and then each change of it, also while the printer cannot be reached."""
+    shown: object = None
+    pause = _WATCH_EVERY
+    capabilities = rawprint.Capabilities()
+    wait = threading.Event().wait  # never set: ends with Ctrl-C
+    while True:
+        try:
+            with rawprint.open(
+                options.address, dialect, timeout=options.timeout, capabilities=capabilities, **hooks
+            ) as printer:
+                while True:
+                    status = printer.status(options.timeout)
+                    pause = _WATCH_EVERY
+                    now = (status.state, dict(status.reasons))
+                    if now != shown:
+                        shown = now
+                        _show_status(options, dialect, status)
+                    wait(_WATCH_EVERY)
+        except AddressError:
+            raise
+        except RawprintError as error:
+            if shown != error.code:
+                shown = error.code
+                _complain(error, as_json=options.json)
+            wait(pause)
+            pause = min(pause * 2, _RETRY_LAST)
+
+
+# -- print ---------------------------------------------------------------------------------------------------------
+
+
+def _print(options: argparse.Namespace, **hooks: Any) -> int:
+    rawprint.parse_address(options.address)
+    data = _input(options.file)
+    said: list[str] = []
+
+    def tell(job: Job) -> None:
+        line = _waiting_for(job)
+        if line and said[-1:] != [line]:
+            said.append(line)
+            _say(line)
+
+    queue = rawprint.PrintQueue(options.address, options.dialect, on_job=tell, **hooks)
+    job = queue.submit(data)
+    try:
+        in_time = job.wait(options.timeout, until="ended" if options.wait else "taken")
+    finally:  # also on Ctrl-C: what has not begun must not print later
+        if job.cancel():
+            job.wait(1.0)
+        queue.close(0.0)
+    if options.json:
+        _print_json(job_view(job))
+    elif options.wait or not in_time:
+        print(f"{job.id}  {job.state}  {job.bytes_accepted} of {job.bytes_total} bytes")
+    if not in_time:
+        return _timed_out(job, options)
+    if options.wait and job.state not in (rawprint.JobState.COMPLETED, rawprint.JobState.DELIVERED):
+        return _ended_badly(job, options)
+    if not options.wait and not job.taken:
+        return _ended_badly(job, options)
+    return FINE
+
+
+def _input(name: str) -> bytes:
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise AddressError(
+            f"cannot read {name}: {error.strerror or error}", hint="name a file, or - for standard input"
+        ) from error
+    if not data:
+        raise AddressError(f"nothing to print: {'standard input' if name == '-' else name} is empty")
+    return data
+
+
+def _waiting_for(job: Job) -> str:
+    """What a person should know while the job does not go on."""
+    if job.state is rawprint.JobState.STOPPED:
+        why = ", ".join(job.reasons) or "the printer does not say why"
+        return f"stopped after {job.bytes_accepted} of {job.bytes_total} bytes: {why}"
+    if job.state is rawprint.JobState.PENDING:
+        if job.reasons:
+            return f"waiting: {', '.join(job.reasons)}"
+        if job.error is not None:
+            return f"waiting: {job.error.message}" + (f" ({job.error.hint})" if job.error.hint else "")
+    return ""
+
+
+def _timed_out(job: Job, options: argparse.Namespace) -> int:
+    """The exit code of a job whose time was up, by what it waited for."""
+    error = job.error
+    if isinstance(error, rawprint.JobCanceled) and isinstance(error.__cause__, OpenError):
+        error = error.__cause__  # what it had waited for
+        code = _exit_code(error)
+    elif job.bytes_accepted < job.bytes_total:
+        code = NO_ANSWER
+        error = WriteStalled(
+            f"the printer took {job.bytes_accepted} of {job.bytes_total} bytes in {options.timeout:g} s",
+            written=job.bytes_accepted,
+            total=job.bytes_total,
+            reasons=dict(job.reasons),
+            hint="see what the printer needs (paper, cover, error lamp)",
+        )
+    else:
+        code = PROBLEM
+    if error is not None and not options.json:
+        _complain(error, as_json=False)
+    return code
+
+
+def _ended_badly(job: Job, options: argparse.Namespace) -> int:
+    if job.error is None:
+        return PROBLEM
+    if not options.json:
+        _complain(job.error, as_json=False)
+    return CANNOT_OPEN if isinstance(job.error, OpenError) else PROBLEM
+
+
+def job_view(job: Job) -> dict[str, object]:
+    """A Job as JSON shows it."""
+    return {
+        "id": job.id,
+        "state": job.state,
+        "bytes_total": job.bytes_total,
+        "bytes_accepted": job.bytes_accepted,
+        "evidence": list(job.evidence),
+        "reasons": dict(job.reasons),
+        "error": error_view(job.error) if job.error else None,
+    }
+
+
+# -- simulate ------------------------------------------------------------------------------------------------------
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from rawprint.virtual import ControlPort, Listener, device  # noqa: PLC0415
+
+    wants: dict[str, object] = {"push": True} if options.push else {}
+    if options.idle_reset is not None:
+        wants["idle_reset"] = options.idle_reset
+    try:
+        made = device(
+            options.dialect,
+            reasons=options.reason,
+            buffer_size=options.buffer,
+            speed=options.speed,
+            media=options.media,
+            clone=options.clone,
+            **wants,
+        )
+    except ValueError as error:
+        raise AddressError(str(error), hint="see `rawprint simulate --help`") from error
+    host, port = _host_port(options.listen)
+    with ExitStack() as stack:
+        try:
+            listener = Listener(made, host, port, output_dir=options.output)
+            listener.start()
+            stack.callback(listener.close)
+            ready = {"listen": listener.address}
+            if options.control:
+                control = ControlPort(listener, *_host_port(options.control))
+                control.start()
+                stack.callback(control.close)
+                ready["control"] = control.url
+        except OSError as error:
+            raise rawprint.PrinterBusy(
+                f"cannot listen: {error.strerror or error}", hint="choose another port, or 0 for a free one"
+            ) from error
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end it in peace
+        _print_json(ready)
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()
+    return FINE
+
+
+def _host_port(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise AddressError(f"no HOST:PORT: {text!r}", hint="write 127.0.0.1:9100")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+# -- trace ---------------------------------------------------------------------------------------------------------
+
+
+def _trace(options: argparse.Namespace) -> int:
+    from rawprint.transports.trace import Trace, Transcript  # noqa: PLC0415
+
+    words = [word for word in options.subcommand if word != "--"]
+    if not words or words[0] not in ("status", "print"):
+        raise AddressError("trace what?", hint="rawprint trace ADDRESS -- status --dialect tspl")
+    inner = _parser().parse_args([words[0], options.address, *words[1:]])
+    with _transcript_file(options.output) as out:
+        transcript = Transcript(
+            out, f"rawprint {rawprint.__version__}: {' '.join(words)}", f"printer at {options.address}"
+        )
+
+        def wrap(transport: Transport) -> Transport:
+            return Trace(transport, transcript)
+
+        observer: Callable[[Decoded], None] = transcript.decoded
+        return _run(inner, wrap=wrap, observer=observer)
+
+
+@contextmanager
+def _transcript_file(path: Path | None) -> Iterator[TextIO]:
+    if path is None:
+        with redirect_stdout(sys.stderr):
+            yield sys.__stdout__ or sys.stderr
+        return
+    try:
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise AddressError(f"cannot write {path}: {error.strerror or error}") from error
+    with file:
+        yield file
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,536 @@
+"""PrintQueue: what becomes of a job when paper, power, cable or printer fail at any point."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import queue
+import socket
+import threading
+import time
+
+import pytest
+
+import rawprint
+from rawprint import JobState, PrinterState, Reason
+from rawprint.virtual import CLONES, Listener, device
+
+from .conftest import reset
+
+PATIENCE = 10.0
+TSPL_JOB = b"SIZE 40 mm,30 mm\r\nCLS\r\nPRINT 1\r\n"
+TICKET = b"\x1b@" + b"one espresso  2.50\n" * 15 + b"\x1dV\x00"  # about 300 bytes
+PLAIN_TICKET = TICKET[2:]  # without ESC @, which ends pushes
+JOBS = {"tspl": TSPL_JOB, "escpos": TICKET}
+BIG = b"0123456789abcdefghijklmnopqrst\n" * 33_000  # 1 MB of lines
+
+
+class Watched(rawprint.PrintQueue):
+    """A queue whose jobs' changes can be waited for."""
+
+    def __init__(self, address, dialect=None, **options):
+        self.history = []
+        self._seen = threading.Condition()
+        super().__init__(address, dialect, on_job=self._note, **options)
+
+    def _note(self, job):
+        with self._seen:
+            self.history.append((job.id, job.state, job.bytes_accepted, dict(job.reasons), job.error))
+            self._seen.notify_all()
+
+    def wait_for(self, predicate, timeout=PATIENCE):
+        with self._seen:
+            assert self._seen.wait_for(predicate, timeout), self.history[-3:]
+
+    def states(self, job):
+        states = [state for id, state, *_ in self.history if id == job.id]
+        return [s for i, s in enumerate(states) if i == 0 or states[i - 1] is not s]
+
+
+@pytest.fixture
+def queues():
+    """queues(address, dialect, **options) -> a Watched queue, closed after the test."""
+    made = []
+
+    def make(*arguments, **options):
+        made.append(Watched(*arguments, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close(0.2)
+        assert each._thread is None or not each._thread.is_alive()
+
+
+def holds(listener, expected):
+    """The printer got these print bytes, once, in order, and nothing else was printed."""
+    assert listener.wait(lambda d: len(d.printed) >= len(expected), PATIENCE)
+    assert listener.printed() == expected
+
+
+@pytest.mark.parametrize("dialect", ["tspl", "escpos"])
+def test_a_job_is_delivered_on_the_printers_word(virtual, queues, dialect):
+    listener = virtual(dialect)
+    printing = queues(listener.address, dialect)
+    job = printing.submit(JOBS[dialect], id="till-7")
+    assert job.wait(PATIENCE)
+    assert (job.id, job.state, job.bytes_accepted) == ("till-7", JobState.DELIVERED, job.bytes_total)
+    assert job.evidence == ("acknowledged", "status")
+    assert job.error is None
+    assert printing.states(job) == [JobState.PENDING, JobState.PROCESSING, JobState.DELIVERED]
+    holds(listener, JOBS[dialect])
+    assert printing.last_status.state is PrinterState.IDLE
+
+
+def test_jobs_keep_their_order(virtual, queues):
+    listener = virtual("tspl")
+    printing = queues(listener.address, "tspl")
+    jobs = [printing.submit(b"TEXT %d\r\n" % n) for n in range(100)]
+    assert jobs[-1].wait(PATIENCE)
+    assert {job.state for job in jobs} == {JobState.DELIVERED}
+    holds(listener, b"".join(b"TEXT %d\r\n" % n for n in range(100)))
+
+
+# -- the paper runs out ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dialect", "options", "head", "told"),
+    [
+        pytest.param("tspl", {}, b"", False, id="tspl: nothing tells"),
+        pytest.param("escpos", {"push": True}, b"", True, id="escpos: pushes tell"),
+        pytest.param(
+            "escpos", {"clone": "forgets-push"}, b"\x1b@", False, id="escpos: ESC @ ends the pushes"
+        ),
+        pytest.param("escpos", {"clone": "mute"}, b"", False, id="escpos: mute"),
+    ],
+)
+def test_paper_runs_out_in_the_middle(virtual, queues, dialect, options, head, told):
+    listener = virtual(dialect, media=400_000, **options)
+    printing = queues(listener.address, dialect)
+    data = head + BIG
+    job = printing.submit(data)
+    printing.wait_for(lambda: job.state is JobState.STOPPED)
+    assert 0 < job.bytes_accepted < job.bytes_total
+    if told:
+        printing.wait_for(lambda: Reason.MEDIA_EMPTY in job.reasons)
+    else:
+        assert dict(job.reasons) == {}
+    assert listener.wait(lambda d: d.room() == 0, PATIENCE)
+    asked = len(listener.received())
+    assert not job.wait(0.6)  # it stands still ...
+    assert len(listener.received()) == asked
+    assert job.state is JobState.STOPPED
+    listener.set("media-empty", False)  # ... and goes on
+    assert job.wait(PATIENCE)
+    assert job.state is JobState.DELIVERED
+    assert job.bytes_accepted == len(data)
+    holds(listener, data)
+
+
+@pytest.mark.parametrize("dialect", ["tspl", "escpos"])
+def test_paper_runs_out_after_the_last_byte(virtual, queues, dialect):
+    """A small ticket fits into the printer's buffer: all of it is taken, a third of it is on paper."""
+    data = PLAIN_TICKET if dialect == "escpos" else b"SIZE 40 mm,30 mm\r\n" * 17
+    listener = virtual(dialect, media=100)
+    printing = queues(listener.address, dialect)
+    job = printing.submit(data)
+    printing.wait_for(lambda: job.state is JobState.STOPPED)
+    assert job.bytes_accepted == job.bytes_total
+    assert job.reasons[Reason.MEDIA_EMPTY] is True
+    assert not job.wait(0.8)
+    listener.set("media-empty", False)
+    assert job.wait(PATIENCE)
+    assert job.state is JobState.DELIVERED
+    assert printing.states(job)[-3:] == [JobState.STOPPED, JobState.PROCESSING, JobState.DELIVERED]
+    holds(listener, data)
+
+
+def test_paper_runs_out_while_the_last_label_is_printed(virtual, queues):
+    """The printer says that it prints, and so the job is not at its end."""
+    data = b"SIZE 40 mm,30 mm\r\n" * 17
+    listener = virtual("tspl", speed=300, media=250)
+    printing = queues(listener.address, "tspl")
+    job = printing.submit(data)
+    printing.wait_for(lambda: job.state is JobState.STOPPED)
+    assert JobState.DELIVERED not in printing.states(job)
+    listener.set("media-empty", False)
+    assert job.wait(PATIENCE)
+    assert job.state is JobState.DELIVERED
+    holds(listener, data)
+
+
+def test_a_full_buffer_that_answers_nothing_is_stopped(virtual, queues):
+    """The job's end lies in the buffers between: every byte given, the printer, which has answered before, silent."""
+    listener = virtual("tspl", media=100, buffer_size=512)
+    printing = queues(listener.address, "tspl")
+    job = printing.submit(b"SIZE 40 mm,30 mm\r\n" * 100)
+    printing.wait_for(lambda: job.state is JobState.STOPPED)
+    assert dict(job.reasons) == {}
+    listener.set("media-empty", False)
+    assert job.wait(PATIENCE)
+    assert job.state is JobState.DELIVERED
+    holds(listener, b"SIZE 40 mm,30 mm\r\n" * 100)
+
+
+def test_the_next_job_waits_while_the_printer_says_that_it_is_stopped(virtual, queues):
+    listener = virtual("escpos", media=3)
+    printing = queues(listener.address, "escpos")
+    first = printing.submit(b"first\n")
+    printing.wait_for(lambda: first.state is JobState.STOPPED)
+    second = printing.submit(b"second\n")
+    assert not second.wait(0.8)
+    assert second.state is JobState.PENDING
+    assert b"second" not in listener.received()
+    listener.set("media-empty", False)
+    assert second.wait(PATIENCE)
+    assert (first.state, second.state) == (JobState.DELIVERED, JobState.DELIVERED)
+    holds(listener, b"first\nsecond\n")
+
+
+@pytest.mark.parametrize("dialect", ["tspl", "escpos"])
+def test_a_printer_that_is_stopped_at_the_start_gets_no_byte_of_the_job(virtual, queues, dialect):
+    listener = virtual(dialect, reasons=["cover-open"])
+    printing = queues(listener.address, dialect)
+    job = printing.submit(JOBS[dialect])
+    printing.wait_for(lambda: Reason.COVER_OPEN in job.reasons)
+    assert not job.wait(0.8)
+    assert (job.state, job.bytes_accepted) == (JobState.PENDING, 0)
+    listener.set("cover-open", False)
+    assert job.wait(PATIENCE)
+    assert job.state is JobState.DELIVERED
+    holds(listener, JOBS[dialect])
+
+
+# -- the connection fails -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rst", [True, False], ids=["reset", "closed"])
+def test_killed_in_the_middle_is_uncertain(virtual, queues, rst):
+    listener = virtual("tspl", media=20_000)
+    printing = queues(listener.address, "tspl")
+    job = printing.submit(BIG)
+    printing.wait_for(lambda: job.state is JobState.STOPPED)
+    listener.drop(rst=rst)
+    assert job.wait(PATIENCE)
+    assert job.state is JobState.UNCERTAIN
+    assert 0 < job.bytes_accepted < job.bytes_total
+    assert job.error.code == "disconnected"
+    # Nothing of it is repeated, and the next job prints.
+    listener.set("media-empty", False)
+    before = len(listener.received())
+    after = printing.submit(b"NEXT\r\n")
+    assert after.wait(PATIENCE)
+    assert after.state is JobState.DELIVERED
+    assert listener.received()[before:].replace(b"\x1b!?", b"").replace(b"\x1b!S", b"") == b"NEXT\r\n"
+
+
+def test_killed_after_the_last_byte_is_uncertain(virtual, queues):
+    listener = virtual("escpos", media=100)
+    printing = queues(listener.address, "escpos")
+    job = printing.submit(PLAIN_TICKET)
+    printing.wait_for(lambda: job.state is JobState.STOPPED)
+    listener.drop()
+    assert job.wait(PATIENCE)
+    assert job.state is JobState.UNCERTAIN
+    assert job.bytes_accepted == job.bytes_total
+
+
+def test_refused_at_first_is_waited_for(queues, closed_port):
+    printing = queues(f"tcp://127.0.0.1:{closed_port}", "tspl")
+    job = printing.submit(TSPL_JOB)
+    printing.wait_for(lambda: job.error is not None)
+    assert job.state is JobState.PENDING
+    assert job.error.code == "not-found"
+
+
+def test_a_printer_that_is_switched_on_later_prints(queues):
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+    printing = queues(f"tcp://127.0.0.1:{port}", "tspl")
+    jobs = [printing.submit(b"TEXT %d\r\n" % n) for n in range(3)]
+    printing.wait_for(lambda: jobs[0].error is not None)
+    with Listener(device("tspl"), port=port) as listener:
+        assert jobs[-1].wait(PATIENCE)
+        assert {job.state for job in jobs} == {JobState.DELIVERED}
+        assert jobs[0].error is None
+        holds(listener, b"TEXT 0\r\nTEXT 1\r\nTEXT 2\r\n")
+
+
+def test_reset_before_a_byte_was_held_is_retried(peer, queues):
+    """The card resets a surplus connection at once, as Star's does: nothing arrived, so it is printed on the next."""
+    got = bytearray()
+
+    def serve(connection, number):
+        if number <= 3:
+            reset(connection)
+            return
+        while data := connection.recv(4096):
+            if data == b"\x10\x04\x01":
+                connection.sendall(b"\x12")
+            elif not data.startswith(b"\x10"):
+                got.extend(data)
+
+    printing = queues(peer(serve).address, "escpos")
+    job = printing.submit(TSPL_JOB)
+    assert job.wait(PATIENCE)
+    assert job.state is JobState.DELIVERED
+    assert bytes(got) == TSPL_JOB
+
+
+def test_a_kept_connection_that_was_closed_while_idle_costs_no_ticket(virtual, queues):
+    listener = virtual("tspl")
+    printing = queues(listener.address, "tspl", idle_release=60)
+    for number, rst in enumerate((True, False, True, False)):
+        job = printing.submit(b"TEXT %d\r\n" % number)
+        assert job.wait(PATIENCE)
+        assert job.state is JobState.DELIVERED
+        listener.drop(rst=rst)
+    holds(listener, b"".join(b"TEXT %d\r\n" % n for n in range(4)))
+
+
+def test_a_kept_connection_that_died_without_a_word_costs_no_ticket(queues):
+    """The printer lost its power: no FIN, no RST, and the ticket is the first thing that meets a dead connection."""
+    relay = _Relay()
+    with Listener(device("tspl")) as listener:
+        relay.target = listener.port
+        printing = queues(relay.address, "tspl", idle_release=60, idle_check=0.0)
+        first = printing.submit(b"TEXT 1\r\n")
+        assert first.wait(PATIENCE)
+        relay.go_dead()
+        second = printing.submit(b"TEXT 2\r\n")
+        assert second.wait(PATIENCE)
+        assert second.state is JobState.DELIVERED
+        holds(listener, b"TEXT 1\r\nTEXT 2\r\n")
+    relay.close()
+
+
+class _Relay:
+    """A cable that can be cut: after `go_dead` what an open connection is given goes nowhere, and nobody says so."""
+
+    def __init__(self):
+        self.target = 0
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.address = f"tcp://127.0.0.1:{self._server.getsockname()[1]}"
+        self._dead = threading.Event()
+        self._sockets = []
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def _accept(self):
+        while True:
+            try:
+                near, _ = self._server.accept()
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", self.target))
+            dead = self._dead = threading.Event()
+            self._sockets += [near, far]
+            threading.Thread(target=self._pump, args=(near, far, dead), daemon=True).start()
+            threading.Thread(target=self._pump, args=(far, near, dead), daemon=True).start()
+
+    @staticmethod
+    def _pump(source, sink, dead):
+        try:
+            while data := source.recv(4096):
+                if not dead.is_set():
+                    sink.sendall(data)
+            if not dead.is_set():
+                sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def go_dead(self):
+        self._dead.set()
+        self._sockets[1].shutdown(socket.SHUT_RDWR)  # the printer is free again
+
+    def close(self):
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        for each in self._sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        self._thread.join(PATIENCE)
+
+
+def test_two_programs_share_a_printer_that_takes_one_connection(virtual, queues):
+    listener = virtual("escpos", clone="single")
+    both = [queues(listener.address, "escpos", idle_release=0.1) for _ in range(2)]
+    jobs = [q.submit(b"%d/%d\n" % (n, i)) for n in range(5) for i, q in enumerate(both)]
+    for job in jobs:
+        assert job.wait(2 * PATIENCE)
+    assert {job.state for job in jobs} == {JobState.DELIVERED}
+    assert sorted(listener.printed().split()) == sorted(b"%d/%d" % (n, i) for n in range(5) for i in range(2))
+
+
+# -- bad clones -----------------------------------------------------------------------------------------------------
+
+
+def clones():
+    for name in CLONES:
+        for dialect in ("tspl", "escpos"):
+            try:
+                device(dialect, clone=name)
+            except ValueError:
+                continue
+            yield pytest.param(name, dialect, id=f"{name}-{dialect}")
+
+
+@pytest.mark.parametrize(("clone", "dialect"), list(clones()))
+def test_no_clone_completes_or_loses_a_job(virtual, queues, clone, dialect):
+    options = {"idle_reset": 0.3} if clone == "drops-idle" else {}
+    listener = virtual(dialect, clone=clone, **options)
+    printing = queues(listener.address, dialect, idle_release=60)
+    data = JOBS[dialect]
+    for number in (1, 2):
+        job = printing.submit(data)
+        assert job.wait(PATIENCE)
+        assert job.state is JobState.DELIVERED, job.error
+        assert ("status" in job.evidence) == (clone not in ("mute", "late", "babbler"))
+        if clone == "short-status":  # left one question unanswered, so it was asked the other one, once
+            assert listener.received().count(b"~!S\r\n") == 1
+            assert listener.printed().replace(b"~!S\r\n", b"") == data * number
+        else:
+            holds(listener, data * number)
+        if clone == "drops-idle":
+            assert listener.wait(lambda _: listener.state()["connections"] == 0, PATIENCE)
+    with listener.lock:
+        assert listener.device.misprints == b""
+        assert listener.device.fed == 0
+
+
+# -- cancel, close, ask ---------------------------------------------------------------------------------------------
+
+
+def test_cancel_before_it_begins(queues, closed_port):
+    printing = queues(f"tcp://127.0.0.1:{closed_port}", "tspl")
+    job = printing.submit(TSPL_JOB)
+    printing.wait_for(lambda: job.error is not None)
+    assert job.cancel()
+    assert job.wait(PATIENCE)
+    assert (job.state, job.error.code, job.error.written) == (JobState.CANCELED, "canceled", 0)
+    assert isinstance(job.error.__cause__, rawprint.PrinterNotFound)
+    assert not job.cancel()
+
+
+def test_cancel_in_the_middle_says_how_far(virtual, queues):
+    listener = virtual("tspl", media=20_000)
+    printing = queues(listener.address, "tspl")
+    job = printing.submit(BIG)
+    printing.wait_for(lambda: job.state is JobState.STOPPED)
+    began = time.monotonic()
+    assert job.cancel()
+    assert job.wait(PATIENCE)
+    assert time.monotonic() - began < 0.5
+    assert job.state is JobState.CANCELED
+    assert 0 < job.error.written < job.bytes_total
+
+
+def test_too_late_to_cancel(virtual, queues):
+    printing = queues(virtual("tspl").address, "tspl")
+    job = printing.submit(TSPL_JOB)
+    assert job.wait(PATIENCE)
+    assert not job.cancel()
+    assert job.state is JobState.DELIVERED
+
+
+def test_close_lets_the_job_in_print_finish_and_begins_no_other(virtual):
+    listener = virtual("tspl", media=20_000)
+    printing = Watched(listener.address, "tspl")
+    first, second = printing.submit(BIG), printing.submit(b"NEVER\r\n")
+    printing.wait_for(lambda: first.state is JobState.STOPPED)
+    closing = threading.Thread(target=printing.close, args=(PATIENCE,))
+    closing.start()
+    listener.set("media-empty", False)
+    closing.join(PATIENCE)
+    assert (first.state, second.state) == (JobState.DELIVERED, JobState.CANCELED)
+    holds(listener, BIG)
+    with pytest.raises(rawprint.JobCanceled):
+        printing.submit(b"x")
+
+
+def test_close_in_the_middle_is_uncertain(virtual):
+    listener = virtual("tspl", media=20_000)
+    printing = Watched(listener.address, "tspl")
+    job = printing.submit(BIG)
+    printing.wait_for(lambda: job.state is JobState.STOPPED)
+    printing.close(0.0)
+    assert job.state is JobState.UNCERTAIN
+
+
+def test_ask_between_jobs_and_while_one_is_printed(virtual, queues):
+    listener = virtual("escpos", push=True)
+    printing = queues(listener.address, "escpos")
+    assert printing.status().state is PrinterState.IDLE
+    listener.refill(200_000)
+    job = printing.submit(BIG)
+    printing.wait_for(lambda: Reason.MEDIA_EMPTY in job.reasons)
+    assert listener.wait(lambda d: d.room() == 0, PATIENCE)
+    before = listener.received()
+    assert printing.status().stop_reasons == (Reason.MEDIA_EMPTY, Reason.OFFLINE)
+    assert listener.received() == before  # nothing stands between a job's bytes
+    listener.set("media-empty", False)
+    assert job.wait(PATIENCE)
+    holds(listener, BIG)
+
+
+def test_ask_a_printer_that_is_not_there(queues, closed_port):
+    with pytest.raises(rawprint.PrinterNotFound):
+        queues(f"tcp://127.0.0.1:{closed_port}", "tspl").status()
+
+
+def test_ask_after_the_kept_connection_was_closed(virtual, queues):
+    listener = virtual("tspl")
+    printing = queues(listener.address, "tspl", idle_release=60)
+    for rst in (True, False):
+        assert printing.status().state is PrinterState.IDLE
+        listener.drop(rst=rst)
+    assert printing.status().state is PrinterState.IDLE
+
+
+def test_an_idle_queue_lets_go_of_the_printer(virtual, queues):
+    listener = virtual("tspl")
+    printing = queues(listener.address, "tspl", idle_release=0.1)
+    printing.status()
+    assert listener.wait(lambda _: listener.state()["connections"] == 0, PATIENCE)
+
+
+def test_callbacks_that_fail_end_nothing(virtual, monkeypatch):
+    raised = queue.SimpleQueue()
+    monkeypatch.setattr(threading, "excepthook", raised.put)
+
+    def fails(_):
+        raise RuntimeError("somebody else's bug")
+
+    with rawprint.PrintQueue(virtual("tspl").address, "tspl", on_job=fails, on_status=fails) as printing:
+        assert printing.submit(TSPL_JOB).wait(PATIENCE)
+    assert raised.get(timeout=PATIENCE).exc_type is RuntimeError
+
+
+def test_bad_input(virtual, queues):
+    with pytest.raises(rawprint.AddressError):
+        rawprint.PrintQueue("nonsense")
+    with pytest.raises(rawprint.AddressError):
+        rawprint.PrintQueue("tcp://127.0.0.1", "klingon")
+    with pytest.raises(ValueError, match="at least one byte"):
+        queues(virtual("tspl").address).submit(b"")
+
+
+def test_a_cable_that_does_not_exist_fails_at_once(queues):
+    job = queues("usb://1203:0172", "tspl").submit(TSPL_JOB)
+    assert job.wait(PATIENCE)
+    assert (job.state, job.error.code) == (JobState.FAILED, "backend-missing")
+
+
+def test_nothing_is_left_behind(virtual):
+    threads = threading.active_count()
+    listener = virtual("tspl")
+    with_listener = threading.active_count()
+    for _ in range(20):
+        with rawprint.PrintQueue(listener.address, "tspl", idle_release=0.0) as printing:
+            printing.submit(TSPL_JOB).wait(until="taken")
+            printing.close(0.0)
+    gc.collect()
+    assert threading.active_count() == with_listener == threads + 1
