@@ -1,0 +1,51 @@
+# Each target sets up what it needs: python3 (3.11 or newer), make and a network are enough.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# What a machine's environment may say about bytecode or buffering is not for us.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test check bench setup chromium clean help
+
+help:
+	@echo "make demo    a server, two virtual printers, a printed label; Ctrl-C ends it"
+	@echo "make test    linters, types on three platforms, all tests"
+	@echo "make bench   what rawprint costs over a bare socket"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml Makefile
+	@$(PYTHON) -c 'import sys; sys.exit("rawprint needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+# The browser tests need Debian's Chromium; without it, and without root to install it, they are left out and say so.
+chromium:
+	@if command -v chromium >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing chromium for the browser tests"; \
+		{ apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium; } >$(VENV)/chromium.log 2>&1 \
+			|| { tail -n 5 $(VENV)/chromium.log; echo "chromium could not be installed: the browser tests are left out"; }; \
+	else echo "no chromium here, and not root: the browser tests are left out (apt-get install chromium)"; fi
+
+demo: $(STAMP)
+	@$(BIN)/python examples/demo.py
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy --platform win32
+	$(BIN)/mypy --platform darwin
+
+test: $(STAMP) chromium check
+	$(BIN)/python -m pytest -n 4 --dist loadfile
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/bench.py --json bench-result.json
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
