@@ -236,9 +236,11 @@ def test_print_gives_up_in_time(virtual, closed_port):
     assert listener.wait(lambda d: len(d.printed) == 20_000, PATIENCE)
 
 
-def test_print_killed_in_the_middle(virtual):
+def test_print_killed_in_the_middle(virtual, tmp_path):
     listener = virtual("tspl", media=20_000)
-    with running("print", listener.address, sys.executable, "--wait", "--json") as printing:
+    file = tmp_path / "labels"
+    file.write_bytes(LABEL * 60_000)
+    with running("print", listener.address, str(file), "--wait", "--json") as printing:
         assert printing.stderr.readline().startswith("stopped after ")
         listener.drop()
         assert json.loads(printing.stdout.readline())["state"] == "uncertain"

@@ -46,8 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 fine; 1 the printer reports a problem, or the job ended uncertain, failed, canceled or expired; 2 usage and bad
     addresses; 3 cannot find or open; 4 no reply, bad reply, write stalled or disconnected.
     """
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    # What stands behind `--` is another command line; argparse would take its options for its own.
+    end = words.index("--") if "--" in words and words[0] == "trace" else len(words)
+    options = _parser().parse_args(words[:end])
+    options.subcommand = words[end + 1 :]
     return _run(options)
 
 
@@ -113,15 +116,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_simulate(commands)
     trace = commands.add_parser(
         "trace",
+        usage="rawprint trace ADDRESS [--output FILE] -- SUBCOMMAND …",
         help="run another command and record what went over the wire",
         description="Runs `rawprint SUBCOMMAND ADDRESS …` and writes the transcript: to --output, or to standard "
         "output, in which case what the subcommand prints goes to standard error.",
     )
     trace.add_argument("address", metavar="ADDRESS")
     trace.add_argument("--output", "-o", metavar="FILE", type=Path, help="write the transcript here")
-    trace.add_argument(
-        "subcommand", nargs=argparse.REMAINDER, metavar="-- SUBCOMMAND …", help="status or print"
-    )
     trace.set_defaults(run=_trace)
     return parser
 
@@ -444,7 +445,7 @@ def _host_port(text: str) -> tuple[str, int]:
 def _trace(options: argparse.Namespace) -> int:
     from rawprint.transports.trace import Trace, Transcript  # noqa: PLC0415
 
-    words = [word for word in options.subcommand if word != "--"]
+    words = options.subcommand
     if not words or words[0] not in ("status", "print"):
         raise AddressError("trace what?", hint="rawprint trace ADDRESS -- status --dialect tspl")
     inner = _parser().parse_args([words[0], options.address, *words[1:]])
