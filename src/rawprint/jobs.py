@@ -56,6 +56,7 @@ _ASK_TIMEOUT = 1.5
 _CHECK_TIMEOUT = 0.5
 _REASK = 5.0
 _ACK_FIRST, _ACK_LAST = 0.001, 0.05
+_ACK_WAIT = 0.25  # hosts may delay an acknowledgement by 200 ms
 _LISTEN = 0.5
 _RETRY_FIRST, _RETRY_LAST = 0.1, 5.0
 _PROGRESS_EVERY = 0.1
@@ -602,7 +603,7 @@ class PrintQueue:
     def _step(self, job: Job, printer: Printer, *, stalled: bool) -> None:
         """Between two writes of a job: what others asked for, and what the printer said meanwhile."""
         self._receive(0)
-        while self._asks:
+        while self._asks and job._written < job.bytes_total:  # after the last byte the printer itself can be asked
             self._reply(self._asks.popleft(), self.last_status or PrinterStatus())
         out_of_time = self._close_by is not None and time.monotonic() >= self._close_by
         if (job._cancel or out_of_time) and job._written < job.bytes_total:
@@ -663,6 +664,8 @@ class PrintQueue:
 
     def _set(self, job: Job, state: JobState) -> None:
         job.state = state
+        if state.ended:
+            job._data = b""  # others may keep the job for long
         self._tell(job)
 
     def _tell(self, job: Job) -> None:
@@ -690,7 +693,7 @@ class PrintQueue:
         kept = self._printer is not None
         try:
             printer = self._open(min(ask.timeout, _OPEN_TIMEOUT))
-            if printer.unacknowledged() and self._awaiting:
+            if self._awaiting and not printer.wait_acknowledged(_ACK_WAIT):
                 answer = (
                     self.last_status or PrinterStatus()
                 )  # it takes no bytes: a question would only wait behind
