@@ -29,8 +29,8 @@ _FORMS = "tcp://HOST[:9100], usb://VID:PID, serial:///dev/ttyUSB0, lp:///dev/usb
 _HOST = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})\Z"
 _IPV6 = r"[0-9A-Fa-f:.]{2,45}(?:%[A-Za-z0-9_.-]{1,32})?\Z"
 _USB_ID = r"[0-9A-Fa-f]{4}\Z"
-_USB_PORT = r"\d{1,3}-\d{1,3}(?:\.\d{1,3}){0,6}\Z"
-_COM = r"(?i:COM)\d{1,3}\Z"
+_USB_PORT = r"[0-9]{1,3}-[0-9]{1,3}(?:\.[0-9]{1,3}){0,6}\Z"
+_COM = r"(?i:COM)[0-9]{1,3}\Z"
 _WORD = r"[A-Za-z0-9_.-]{1,64}\Z"
 _UNSAFE = r"[^A-Za-z0-9_.~:@!$()*,;=+/-]"
 
@@ -130,14 +130,22 @@ def parse(text: str) -> Address:
         AddressError: It is none; the hint shows the forms. Whether a transport exists for the scheme is not
             asked here.
     """
-    if len(text) > MAX_LENGTH:
-        raise AddressError(f"address of {len(text)} characters", hint=f"an address has at most {MAX_LENGTH}")
+    _check_length(text)
+    if not text.isprintable():
+        raise AddressError(f"a control character in {text!r:.80}", hint=f"write {_FORMS}")
     scheme, separator, rest = text.partition("://")
     reader = _READERS.get(scheme.lower()) if separator else None
     if reader is None:
         raise AddressError(f"no printer address: {text[:80]!r}", hint=f"write {_FORMS}")
     body, _, query = rest.partition("?")
-    return reader(text, body, _options(text, query))
+    address = reader(text, body, _options(text, query))
+    _check_length(str(address))  # percent-encoded it is longer
+    return address
+
+
+def _check_length(text: str) -> None:
+    if len(text) > MAX_LENGTH:
+        raise AddressError(f"address of {len(text)} characters", hint=f"an address has at most {MAX_LENGTH}")
 
 
 def _bad(text: str, why: str, hint: str) -> AddressError:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_LENGTH = 4096
+_SHORTEST = 14  # no device id is shorter, its length included (CUPS and PAPPL)
 
 # IEEE 1284-2000 section 7.6 allows the long names; printers use both, and some their own for the serial number.
 _SHORT = {
@@ -48,7 +49,7 @@ def commands(keys: Mapping[str, str]) -> tuple[str, ...]:
 def _text(raw: bytes) -> str:
     if len(raw) >= 2 and not raw[:2].isalpha():
         length = int.from_bytes(raw[:2], "big")
-        if not 2 <= length <= len(raw):
+        if not _SHORTEST <= length <= len(raw):
             length = int.from_bytes(raw[:2], "little")
-        raw = raw[2:length] if 2 <= length <= len(raw) else raw[2:]
+        raw = raw[2:length] if _SHORTEST <= length <= len(raw) else raw[2:]
     return raw.partition(b"\0")[0].decode("latin-1")

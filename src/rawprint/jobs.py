@@ -603,7 +603,9 @@ class PrintQueue:
     def _step(self, job: Job, printer: Printer, *, stalled: bool) -> None:
         """Between two writes of a job: what others asked for, and what the printer said meanwhile."""
         self._receive(0)
-        while self._asks and job._written < job.bytes_total:  # after the last byte the printer itself can be asked
+        while (
+            self._asks and job._written < job.bytes_total
+        ):  # after the last byte the printer itself can be asked
             self._reply(self._asks.popleft(), self.last_status or PrinterStatus())
         out_of_time = self._close_by is not None and time.monotonic() >= self._close_by
         if (job._cancel or out_of_time) and job._written < job.bytes_total:
