@@ -99,7 +99,7 @@ class RawItem(Struct, frozen=True):
                 case "hex":
                     return bytes.fromhex(self.data)
         except ValueError as error:
-            raise BadRequest(f"data is not {self.flavor}: {error}") from error
+            raise BadRequest(f"data is not {self.flavor}") from error
         raise BadRequest(
             f"unknown flavor {self.flavor!r}", hint='The flavors are "plain", "base64" and "hex".'
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from websockets.sync.client import connect
@@ -52,10 +53,10 @@ class RunningServer:
             async with self.app:
                 self._up.set()
                 await self._stop.wait()
-        except BaseException as error:
+        except Exception as error:
+            if self._up.is_set():
+                raise
             self._error = error
-            raise
-        finally:
             self._up.set()
 
     @property
@@ -74,8 +75,27 @@ class RunningServer:
 
         return asyncio.run_coroutine_threadsafe(run(), self.loop).result(PATIENCE)
 
-    def connect(self, **options):
-        return Client(connect(self.url, proxy=None, compression=None, max_size=None, **options))
+    @contextmanager
+    def connect(self, url=None, **options):
+        with connect(url or self.url, proxy=None, compression=None, max_size=None, **options) as ws:
+            yield Client(ws)
+
+    def http(self, head, host=None, family=socket.AF_INET):
+        """Sends a request line and header lines; returns status, headers (lower case) and body."""
+        lines = [
+            f"{head[0]} HTTP/1.1",
+            *([] if host == "" else [f"Host: {host or f'127.0.0.1:{self.port}'}"]),
+            *head[1:],
+        ]
+        with socket.create_connection(
+            ("::1" if family == socket.AF_INET6 else "127.0.0.1", self.port), PATIENCE
+        ) as sock:
+            sock.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
+            answer = b"".join(iter(lambda: sock.recv(65536), b""))
+        top, _, body = answer.partition(b"\r\n\r\n")
+        status, *rest = top.decode("latin-1").split("\r\n")
+        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in rest)}
+        return int(status.split()[1]), headers, body
 
 
 class Client:
@@ -83,12 +103,6 @@ class Client:
 
     def __init__(self, ws):
         self.ws = ws
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.ws.close()
 
     def send(self, call, uid="U", **rest):
         self.ws.send(json.dumps({"call": call, "uid": uid, **rest}))
@@ -116,7 +130,7 @@ class Client:
         frames = []
         while True:
             frame = self.ws.recv(PATIENCE)
-            if json.loads(frame).get("uid") == "sentinel":
+            if frame.startswith('{"uid":"sentinel"'):
                 return frames
             frames.append(frame)
 
@@ -127,16 +141,22 @@ def stack():
         yield stack
 
 
+# The printers ask for `stack` so that they end before it, and with it the server: a server waits at its end until a
+# printer that is still there has finished.
+
+
 @pytest.fixture
 def label(stack):
     """A TSPL printer behind TCP."""
-    return stack.enter_context(Listener(device("tspl")))
+    with Listener(device("tspl")) as listener:
+        yield listener
 
 
 @pytest.fixture
 def receipt(stack):
     """An ESC/POS printer behind TCP."""
-    return stack.enter_context(Listener(device("escpos")))
+    with Listener(device("escpos")) as listener:
+        yield listener
 
 
 @pytest.fixture

@@ -29,7 +29,12 @@ def test_a_whole_file():
         "Label": PrinterConfig("tcp://192.168.1.50", "tspl"),
         "Front desk": PrinterConfig("tcp://192.168.1.51:9101", None),
     }
-    assert read.access.origins == ("https://pos.example.com", "http://localhost:3000", "http://[::1]:3000", "null")
+    assert read.access.origins == (
+        "https://pos.example.com",
+        "http://localhost:3000",
+        "http://[::1]:3000",
+        "null",
+    )
 
 
 def test_an_empty_file_is_the_default():
@@ -70,7 +75,11 @@ BAD = [
     ("printers = 1", ["printers", "expected table"], ""),
     ("access = []", ["access", "expected table", "got array"], ""),
     ("printers.A = 1", ["printers.A", "expected table", "got int"], ""),
-    ('[printers.OK]\naddress = "tcp://a"\n[printers.A]\naddress = 1', ["printers.A.address", "expected str"], ""),
+    (
+        '[printers.OK]\naddress = "tcp://a"\n[printers.A]\naddress = 1',
+        ["printers.A.address", "expected str"],
+        "",
+    ),
     ('[printers.A]\naddress = "tcp://a"\ndialect = 1', ["printers.A.dialect", "got int"], ""),
     ("[printers.A]", ["printers.A", "address"], ""),
     ('[printers.A]\naddress = ""', ["printers.A.address"], ""),
@@ -124,7 +133,9 @@ def test_no_default_file_means_no_printers(tmp_path, monkeypatch):
 
 
 def test_the_default_file_is_in_the_users_config_folder(monkeypatch):
-    monkeypatch.setattr(config.platformdirs, "user_config_dir", lambda name, **_: f"/home/someone/.config/{name}")
+    monkeypatch.setattr(
+        config.platformdirs, "user_config_dir", lambda name, **_: f"/home/someone/.config/{name}"
+    )
     assert config.default_path().as_posix() == "/home/someone/.config/rawprint/server.toml"
 
 

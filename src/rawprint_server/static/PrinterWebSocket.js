@@ -99,7 +99,8 @@ var PrinterWebSocket = (function () {
         "Start rawprint-server, or look at what it logged.");
     }
     let message = "The connection to the print server was lost";
-    if (reason || (event.code && event.code !== 1000 && event.code !== 1005 && event.code !== 1006)) {
+    // 1000 to 1006 without a reason say only that it ended: closed, gone away, cut off.
+    if (reason || event.code > 1006) {
       message += " (" + [event.code, reason].filter(Boolean).join(" ") + ")";
     }
     return fault("disconnected", message + ".", "Call initialize() again.");

@@ -82,6 +82,15 @@ function list(words) {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`;
 }
 
+// Messages and hints come as they fit into a line of a log.
+function sentence(text) {
+  return text ? text[0].toUpperCase() + text.slice(1).replace(/\.?$/, ".") : "";
+}
+
+function errorText(error) {
+  return [error.message.replace(/\.?$/, "."), sentence(error.hint)].filter(Boolean).join(" ");
+}
+
 // The true reasons in words: those that stop the printer, and the harmless rest.
 function inWords(reasons) {
   const names = Object.keys(reasons || {}).filter((name) => reasons[name]);
@@ -130,7 +139,8 @@ async function live() {
       if (server.isConnected()) {
         showConnection("bad", error.message);
       } else {
-        showConnection("bad", `Not connected: ${error.message} Trying again …`);
+        showConnection("bad", `Not connected. ${error.message.replace(/^Not connected.*?\. ?/, "")} Trying again …`);
+        forgetPrinters();
       }
     }
     await sleep(wait * (0.75 + Math.random() / 2)); // not all pages of a shop at the same moment
@@ -141,7 +151,7 @@ async function live() {
 // --- printers
 
 const cards = new Map(); // name -> the elements of its card
-const refusals = new Map(); // name -> why the printer gave no answer when it was asked last
+const refusals = new Map(); // name -> {text, at}: why it gave no answer to a question, and when it last had by then
 const asked = new Set(); // printers that were asked without a click
 
 function makeCard(name) {
@@ -161,6 +171,9 @@ function makeCard(name) {
 // The state of a printer: a word for the style sheet, and a sentence for people.
 function stateOf(printer) {
   const { stops } = inWords(printer.reasons);
+  if (refusals.has(printer.name)) {
+    return ["bad", "No answer"];
+  }
   if (printer.state === "stopped") {
     return ["bad", `Stopped: ${list(stops) || "it does not say why"}`];
   }
@@ -169,9 +182,6 @@ function stateOf(printer) {
   }
   if (printer.state === "idle") {
     return ["good", "Ready"];
-  }
-  if (refusals.has(printer.name)) {
-    return ["bad", "No answer"];
   }
   return ["none", "Not known"];
 }
@@ -186,10 +196,10 @@ function detailOf(printer) {
     parts.push(printer.pending === 1 ? "1 job waits." : `${printer.pending} jobs wait.`);
   }
   if (refusals.has(printer.name)) {
-    parts.push(refusals.get(printer.name));
+    parts.push(refusals.get(printer.name).text);
   }
   if (printer.at) {
-    parts.push(`It said so at ${new Date(printer.at).toLocaleTimeString()}.`);
+    parts.push(`Last heard at ${new Date(printer.at).toLocaleTimeString()}.`);
   } else {
     parts.push(printer.dialect ? "It has said nothing yet." : "No language is set for it, so it cannot be asked.");
   }
@@ -211,6 +221,10 @@ function showPrinters(printers) {
   }
   for (const printer of printers) {
     const parts = cards.get(printer.name);
+    if (refusals.has(printer.name) && refusals.get(printer.name).at !== printer.at) {
+      refusals.delete(printer.name); // it has spoken since
+    }
+    parts.at = printer.at;
     const [state, text] = stateOf(printer);
     parts.card.dataset.dialect = printer.dialect || "";
     parts.card.dataset.state = state;
@@ -227,6 +241,16 @@ function showPrinters(printers) {
   enable();
 }
 
+// What the printers said before the connection was lost need not be so any more.
+function forgetPrinters() {
+  asked.clear();
+  for (const parts of cards.values()) {
+    parts.card.dataset.state = "none";
+    say(parts.state, "Not known");
+    say(parts.detail, "There is no connection to the server.");
+  }
+}
+
 async function ask(name) {
   try {
     await asker.initialize(SERVER);
@@ -234,7 +258,7 @@ async function ask(name) {
     refusals.delete(name);
   } catch (error) {
     if (asker.isConnected()) {
-      refusals.set(name, [error.message.replace(/\.?$/, "."), error.hint].filter(Boolean).join(" "));
+      refusals.set(name, { text: errorText(error), at: cards.has(name) ? cards.get(name).at : null });
     }
   }
   pause.wake();
@@ -242,7 +266,7 @@ async function ask(name) {
 
 // --- the box
 
-let own = false; // whether the text in the box is somebody's work
+let own = false; // whether somebody chose or wrote what is in the box
 
 function offerExample() {
   const parts = cards.get($("printer").value);
@@ -253,7 +277,6 @@ function offerExample() {
 }
 
 function setExample(name) {
-  own = false;
   $("example").value = name;
   $("data").value = EXAMPLES[name].data;
   $("escapes").checked = EXAMPLES[name].escapes;
@@ -275,7 +298,7 @@ function payload() {
     } else if (letter !== undefined && letter in named) {
       bytes.push(named[letter]);
     } else {
-      bytes.push(...encoder.encode(whole));
+      encoder.encode(whole).forEach((byte) => bytes.push(byte));
     }
   }
   return new Uint8Array(bytes);
@@ -310,11 +333,11 @@ function newId() {
 // What a job's state means: a word for the style sheet, and a sentence for people that claims no more than is known.
 function outcomeOf(job) {
   const why = list(inWords(job.reasons).stops);
-  const error = job.error ? [job.error.message.replace(/\.?$/, "."), job.error.hint].filter(Boolean).join(" ") : "";
+  const error = job.error ? job.error.message.replace(/\.?$/, ".") : "";
   switch (job.state) {
     case "pending":
       if (why || error) {
-        return ["bad", `Waiting: ${why ? `${why}.` : error}`];
+        return ["bad", `Waiting: ${why ? `${why}.` : error} Nothing of it was sent yet.`];
       }
       return ["busy", "Waiting for its turn."];
     case "processing":
@@ -340,7 +363,8 @@ function outcomeOf(job) {
     case "failed":
       return ["bad", `Not printed. ${error}`];
     case "canceled":
-      return ["none", job.bytes_accepted ? "Canceled on the way: part of it may have printed." : "Canceled: nothing was printed."];
+      return ["none", job.bytes_accepted
+        ? "Canceled on the way: part of it may have printed." : "Canceled: nothing was printed."];
     case "expired":
       return ["none", "Not printed: it waited too long."];
     default:
@@ -355,12 +379,14 @@ function makeJob(printer) {
     printer: printer,
     state: element("p", { class: "state" }),
     progress: element("progress", { "aria-label": "Bytes taken by the printer", value: 0 }),
+    hint: element("p", { class: "note" }),
     bytes: element("span"),
     steps: element("ol", { class: "steps", "aria-label": "Steps until now" }),
   };
   parts.card = element("li", { class: "card", "data-job": id },
     element("div", { class: "head" }, element("h3", {}, printer), element("code", {}, id)),
     parts.state,
+    parts.hint,
     // Counts run; nobody wants to have them read out.
     element("p", { class: "note bytes", "aria-live": "off" }, parts.progress, parts.bytes),
     element("details", { "aria-live": "off" }, element("summary", {}, "Steps"), parts.steps));
@@ -372,10 +398,10 @@ function makeJob(printer) {
   return parts;
 }
 
-function showJob(parts, state, text, name) {
+function showJob(parts, state, text, name = "", hint = "") {
   parts.card.dataset.state = state;
-  parts.card.dataset.job = parts.id;
-  parts.card.dataset.jobState = name || "";
+  parts.card.dataset.jobState = name;
+  say(parts.hint, sentence(hint));
   if (parts.state.textContent !== text) {
     parts.state.textContent = text;
     parts.steps.append(element("li", {}, element("time", {}, new Date().toLocaleTimeString()), ` ${text}`));
@@ -403,21 +429,23 @@ async function run(printer, data) {
     try {
       const job = await server.call("jobs.get", { id: parts.id });
       const [state, text] = outcomeOf(job);
-      showJob(parts, state, text, job.state);
+      showJob(parts, state, text, job.state, job.error ? job.error.hint : "");
       showBytes(parts, job);
       if (!["pending", "processing", "stopped"].includes(job.state)) {
         break;
       }
     } catch (error) {
+      if (refused !== null && refused.code !== "disconnected") {
+        showJob(parts, "bad", `Not printed. ${errorText(refused)}`);
+        break;
+      }
       if (error.code === "not-connected" || error.code === "disconnected") {
-        showJob(parts, "none", "Connection lost: the job goes on without this page. Looking for it again …");
+        showJob(parts, "none", "The connection is lost: what becomes of the job is not known for now.");
+      } else if (error.code !== "unknown-job") {
+        showJob(parts, "none", errorText(error));
       } else if (answered) {
-        if (refused === null || refused.code === "disconnected") {
-          showJob(parts, "bad", "The server does not know this job: it did not arrive, or the server was started anew"
-            + " since. Look at the printer before you print again.");
-        } else {
-          showJob(parts, "bad", `Not printed. ${[refused.message.replace(/\.?$/, "."), refused.hint].filter(Boolean).join(" ")}`);
-        }
+        showJob(parts, "bad", "The server does not know this job: it did not arrive, or the server was started anew"
+          + " since. Look at the printer before you print again.");
         break;
       }
     }
@@ -428,7 +456,10 @@ async function run(printer, data) {
 
 // --- the start
 
-$("example").addEventListener("change", () => setExample($("example").value));
+$("example").addEventListener("change", () => {
+  own = true;
+  setExample($("example").value);
+});
 $("printer").addEventListener("change", offerExample);
 $("escapes").addEventListener("change", describe);
 $("data").addEventListener("input", () => {

@@ -1,0 +1,167 @@
+"""The hub on a loop of its own: what it remembers, and how it asks."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from rawprint import NoReply, PrinterNotFound
+from rawprint_server import hub as hub_module
+from rawprint_server.config import PrinterConfig
+from rawprint_server.hub import Hub, IdConflict, UnknownJob, UnknownPrinter
+
+PATIENCE = 5.0
+
+
+def with_hub(printers, test):
+    """Runs `await test(hub)` and closes the hub."""
+
+    async def run():
+        hub = Hub({name: PrinterConfig(*printer) for name, printer in printers.items()})
+        try:
+            await asyncio.wait_for(test(hub), 2 * PATIENCE)
+        finally:
+            await hub.close()
+
+    with asyncio.Runner() as runner:
+        runner.run(run())
+
+
+def endings(hub):
+    """Returns `await ended(*ids)`, which waits until the hub has heard that these jobs ended."""
+    heard, news, follow = set(), asyncio.Event(), hub._follow
+
+    def follow_and_tell(name, job):
+        follow(name, job)
+        if job.state.ended:
+            heard.add(job.id)
+            news.set()
+
+    async def ended(*ids):
+        while not heard.issuperset(ids):
+            await news.wait()
+            news.clear()
+
+    hub._follow = follow_and_tell
+    return ended
+
+
+def test_no_printers():
+    async def test(hub):
+        assert (hub.names(), hub.jobs()) == ([], [])
+        with pytest.raises(UnknownPrinter, match="'Label'") as caught:
+            hub.submit("Label", b"x")
+        assert caught.value.hint == "The printers are: none."
+        with pytest.raises(UnknownPrinter):
+            await hub.status("Label", 1.0)
+        with pytest.raises(UnknownPrinter):
+            hub.printer("Label")
+        with pytest.raises(UnknownJob):
+            hub.job("none")
+
+    with_hub({}, test)
+
+
+def test_the_same_id_is_the_same_job(label, receipt):
+    async def test(hub):
+        ended = endings(hub)
+        first = hub.submit("Label", b"CLS\r\n", "ticket")
+        assert hub.submit("Label", b"CLS\r\n", "ticket").id == first.id == "ticket"
+        for name, data in (("Label", b"CLS"), ("Receipt", b"CLS\r\n")):
+            with pytest.raises(IdConflict):
+                hub.submit(name, data, "ticket")
+        await ended("ticket")
+        again = hub.submit("Label", b"CLS\r\n", "ticket")
+        assert (again, again.state) == (hub.job("ticket"), "delivered")
+        assert len(hub.jobs()) == 1
+        assert label.received().count(b"CLS\r\n") == 1
+        assert receipt.received() == b""
+
+    with_hub({"Label": (label.address, "tspl"), "Receipt": (receipt.address, "escpos")}, test)
+
+
+def test_ended_jobs_are_forgotten_and_their_bytes_before_that(label, monkeypatch):
+    monkeypatch.setattr(hub_module, "ENDED_JOBS", 2)
+
+    async def test(hub):
+        ended = endings(hub)
+        for number in range(4):
+            hub.submit("Label", b"CLS\r\n", f"ticket-{number}")
+        await ended(*(f"ticket-{number}" for number in range(4)))
+        assert [job.id for job in hub.jobs()] == ["ticket-2", "ticket-3"]
+        assert not any(printer.live for printer in hub._printers.values())
+        assert all(isinstance(known.job, hub_module.JobView) for known in hub._known.values())
+        with pytest.raises(UnknownJob):
+            hub.job("ticket-0")
+
+    with_hub({"Label": (label.address, "tspl")}, test)
+
+
+def test_live_jobs_are_not_forgotten(label, monkeypatch):
+    monkeypatch.setattr(hub_module, "ENDED_JOBS", 0)
+    label.set("media-empty", True)
+
+    async def test(hub):
+        await hub.status("Label", PATIENCE)
+        for number in range(3):
+            hub.submit("Label", b"CLS\r\n", f"ticket-{number}")
+        assert [job.id for job in hub.jobs()] == ["ticket-0", "ticket-1", "ticket-2"]
+        assert {job.state for job in hub.jobs()} <= {"pending", "processing", "stopped"}
+        label.set("media-empty", False)
+
+    with_hub({"Label": (label.address, "tspl")}, test)
+
+
+def test_a_printer_as_it_is_known(label):
+    async def test(hub):
+        before = hub.printer("Label")
+        assert (before.state, before.reasons, before.at) == ("unknown", {}, None)
+        label.set("media-empty", True)
+        status = await hub.status("Label", PATIENCE)
+        after = hub.printer("Label")
+        assert (after.state, after.reasons["media-empty"], after.at) == ("stopped", True, status.at)
+        assert (after.address, after.dialect, after.busy, after.pending) == (label.address, "tspl", False, 0)
+
+    with_hub({"Label": (label.address, "tspl")}, test)
+
+
+def test_several_that_ask_share_a_question(label):
+    async def test(hub):
+        await hub.status("Label", PATIENCE)
+        alone = len(label.received())
+        answers = await asyncio.gather(*(hub.status("Label", PATIENCE) for _ in range(50)))
+        assert len(set(map(id, answers))) == 1
+        assert len(label.received()) <= 2 * alone
+        later = await hub.status("Label", PATIENCE)
+        assert later is not answers[0]
+
+    with_hub({"Label": (label.address, "tspl")}, test)
+
+
+def test_asking_has_a_deadline(label, closed_port):
+    label.stall(True)
+
+    async def test(hub):
+        begin = time.monotonic()
+        with pytest.raises(NoReply):
+            await hub.status("Label", 0.2)
+        assert time.monotonic() - begin < 0.5
+        with pytest.raises(PrinterNotFound):
+            await hub.status("Gone", PATIENCE)
+
+    with_hub({"Label": (label.address, "tspl"), "Gone": (f"tcp://127.0.0.1:{closed_port}", "tspl")}, test)
+    label.stall(False)
+
+
+def test_all_queues_are_closed_at_the_same_time(monkeypatch):
+    """A queue that lets its job finish must not keep the next one waiting for its own five seconds."""
+    together = threading.Barrier(20)
+    monkeypatch.setattr(hub_module.PrintQueue, "close", lambda _: together.wait(PATIENCE))
+
+    async def test(hub):
+        assert len(hub.names()) == together.parties
+
+    with_hub({str(number): ("virtual://tspl", None) for number in range(together.parties)}, test)
