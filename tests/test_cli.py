@@ -187,9 +187,7 @@ def test_print_a_file_and_wait(virtual, tmp_path):
     listener = virtual("escpos")
     ticket = tmp_path / "ticket.bin"
     ticket.write_bytes(bytes(range(256)) * 10)
-    code, out, err = rawprint(
-        "print", listener.address, str(ticket), "--dialect", "escpos", "--wait", "--json"
-    )
+    code, out, err = rawprint("print", listener.address, str(ticket), "--dialect", "escpos", "--wait", "--json")
     job = json.loads(out)
     assert (code, err) == (0, "")
     assert {"id", "state", "bytes_total", "bytes_accepted", "evidence", "error"} <= set(job)
@@ -221,9 +219,7 @@ def test_print_waits_for_a_printer_that_is_off(closed_port, tmp_path):
 
 
 def test_print_gives_up_in_time(virtual, closed_port):
-    code, out, err = rawprint(
-        "print", f"tcp://127.0.0.1:{closed_port}", "--timeout", "0.4", "--json", data=LABEL
-    )
+    code, out, err = rawprint("print", f"tcp://127.0.0.1:{closed_port}", "--timeout", "0.4", "--json", data=LABEL)
     job = json.loads(out)
     assert code == 3
     assert (job["state"], job["bytes_accepted"]) == ("canceled", 0)
@@ -295,9 +291,7 @@ def test_trace_writes_a_transcript(virtual, tmp_path):
     assert "stopped" in err  # what status prints
 
     file = tmp_path / "transcript.txt"
-    code, out, _ = rawprint(
-        "trace", listener.address, "-o", str(file), "--", "status", "--dialect", "tspl", "--json"
-    )
+    code, out, _ = rawprint("trace", listener.address, "-o", str(file), "--", "status", "--dialect", "tspl", "--json")
     assert (code, json.loads(out)["state"]) == (1, "stopped")
     assert "> 1b 21 53" in file.read_text().splitlines()
 

@@ -38,9 +38,7 @@ NEEDS = {"WriteStalled": {"written": 1, "total": 2, "reasons": {}}}
 
 def test_the_tree_is_complete():
     defined = {
-        name
-        for name, value in vars(errors).items()
-        if isinstance(value, type) and issubclass(value, RawprintError)
+        name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, RawprintError)
     }
     assert defined == {*TREE, "RawprintError"}
     assert len({code for code, _, _ in TREE.values()}) == len(TREE)

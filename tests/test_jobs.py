@@ -99,9 +99,7 @@ def test_jobs_keep_their_order(virtual, queues):
     [
         pytest.param("tspl", {}, b"", False, id="tspl: nothing tells"),
         pytest.param("escpos", {"push": True}, b"", True, id="escpos: pushes tell"),
-        pytest.param(
-            "escpos", {"clone": "forgets-push"}, b"\x1b@", False, id="escpos: ESC @ ends the pushes"
-        ),
+        pytest.param("escpos", {"clone": "forgets-push"}, b"\x1b@", False, id="escpos: ESC @ ends the pushes"),
         pytest.param("escpos", {"clone": "mute"}, b"", False, id="escpos: mute"),
     ],
 )

@@ -164,10 +164,7 @@ def test_tspl_questions(question, reply):
 
 def test_tspl_notices():
     dev = device("tspl")
-    assert (
-        ask(dev, b"PRINT 1\r\nSET RESPONSE ON\r\nPRINT 2,2\r\n")
-        == b"{00,00001}{00,00002}{00,00003}{00,00004}"
-    )
+    assert ask(dev, b"PRINT 1\r\nSET RESPONSE ON\r\nPRINT 2,2\r\n") == b"{00,00001}{00,00002}{00,00003}{00,00004}"
     assert ask(dev, b'SET RESPONSE "id",BATCH\r\nPRINT 5\r\n') == b"{00,00005,id}"
     assert ask(dev, b"SET RESPONSE OFF\r\nPRINT 1\r\n") == b""
     assert dev.tickets == 4
@@ -219,9 +216,7 @@ def test_random_cuts_with_faults(dialect, media, sizes, loads):
 
 
 # Bytes that mean something somewhere, so that junk made of them runs into every corner.
-PIECES = [
-    bytes([n]) for n in b"\x00\x01\x02\x04\x05\x08\x10\x14\x1b\x1c\x1d\n\r!,?@(0AHIDRSaekrv~\x80\xff"
-] + [
+PIECES = [bytes([n]) for n in b"\x00\x01\x02\x04\x05\x08\x10\x14\x1b\x1c\x1d\n\r!,?@(0AHIDRSaekrv~\x80\xff"] + [
     b"\x10\x04\x01",
     b"\x10\x05\x02",
     b"\x10\x14\x08\x01\x03\x14\x01\x06\x02\x08",
@@ -460,12 +455,8 @@ def test_error_names_the_known_ones():
 
 
 def test_the_carriers_come_late():
-    code = (
-        "import rawprint.virtual, sys; print([m for m in sys.modules if m.startswith('rawprint.virtual.')])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, env=_path()
-    )
+    code = "import rawprint.virtual, sys; print([m for m in sys.modules if m.startswith('rawprint.virtual.')])"
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, env=_path())
     assert "device" in done.stdout
     assert "listener" not in done.stdout
     assert "control" not in done.stdout

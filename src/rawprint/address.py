@@ -157,7 +157,8 @@ def _tcp(text: str, body: str, options: dict[str, str]) -> TcpAddress:
     body = body.removesuffix("/")
     if body.startswith("["):
         host, bracket, port = body[1:].partition("]")
-        if not bracket or ":" not in host or not re.match(_IPV6, host) or (port and not port.startswith(":")):
+        host = host.replace("%25", "%", 1)  # as RFC 6874 writes a zone
+        if not bracket or not _is_ipv6(host) or (port and not port.startswith(":")):
             raise _bad(text, "no IPv6 address", "write tcp://[fe80::1%eth0]:9100")
         port = port[1:] if port else str(DEFAULT_PORT)
     else:
@@ -168,6 +169,18 @@ def _tcp(text: str, body: str, options: dict[str, str]) -> TcpAddress:
         if not re.match(_HOST, host):
             raise _bad(text, "no host name", "write tcp://HOST or tcp://HOST:9100")
     return TcpAddress(host, _number(text, "port", port, 1, 65535))
+
+
+def _is_ipv6(host: str) -> bool:
+    from ipaddress import IPv6Address  # noqa: PLC0415  (most programs never need it)
+
+    if not re.match(_IPV6, host):
+        return False
+    try:
+        IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _usb(text: str, body: str, options: dict[str, str]) -> UsbAddress:

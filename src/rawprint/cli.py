@@ -144,9 +144,7 @@ def _add_print(commands: Any) -> None:
     _common(parser)
     parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="default: - (standard input)")
     parser.add_argument("--wait", action="store_true", help="wait until the job has ended")
-    parser.add_argument(
-        "--timeout", type=_seconds, default=None, metavar="S", help="seconds (default: no limit)"
-    )
+    parser.add_argument("--timeout", type=_seconds, default=None, metavar="S", help="seconds (default: no limit)")
     parser.set_defaults(run=_print)
 
 
@@ -166,22 +164,12 @@ def _add_simulate(commands: Any) -> None:
         metavar="HOST:PORT",
         help="default 127.0.0.1:9100; port 0 chooses",
     )
-    parser.add_argument(
-        "--control", metavar="HOST:PORT", help="an HTTP port for faults and for what was received"
-    )
+    parser.add_argument("--control", metavar="HOST:PORT", help="an HTTP port for faults and for what was received")
     parser.add_argument("--output", type=Path, metavar="DIR", help="write what is received and printed here")
-    parser.add_argument(
-        "--reason", action="append", default=[], metavar="R", help="such as media-empty; repeatable"
-    )
-    parser.add_argument(
-        "--clone", default="", metavar="NAME", choices=("", *CLONES), help="behave like a bad clone"
-    )
-    parser.add_argument(
-        "--buffer", type=int, default=8192, metavar="BYTES", help="receive buffer (default 8192)"
-    )
-    parser.add_argument(
-        "--speed", type=float, default=None, metavar="BYTES/S", help="print so fast (default: at once)"
-    )
+    parser.add_argument("--reason", action="append", default=[], metavar="R", help="such as media-empty; repeatable")
+    parser.add_argument("--clone", default="", metavar="NAME", choices=("", *CLONES), help="behave like a bad clone")
+    parser.add_argument("--buffer", type=int, default=8192, metavar="BYTES", help="receive buffer (default 8192)")
+    parser.add_argument("--speed", type=float, default=None, metavar="BYTES/S", help="print so fast (default: at once)")
     parser.add_argument("--media", type=int, default=None, metavar="BYTES", help="paper for so many bytes")
     parser.add_argument("--push", action="store_true", help="escpos: automatic status from power-up")
     parser.add_argument("--idle-reset", type=float, default=None, metavar="S", help="with --clone drops-idle")
@@ -451,13 +439,17 @@ def _trace(options: argparse.Namespace) -> int:
     inner = _parser().parse_args([words[0], options.address, *words[1:]])
     with _transcript_file(options.output) as out:
         transcript = Transcript(
-            out, f"rawprint {rawprint.__version__}: {' '.join(words)}", f"printer at {options.address}"
+            out,
+            "kind: CAP",
+            "model: (maker, model, firmware)",
+            f"done: rawprint {rawprint.__version__} {' '.join(words)}",
+            "source: (where this was reported)",
         )
 
         def wrap(transport: Transport) -> Transport:
             return Trace(transport, transcript)
 
-        observer: Callable[[Decoded], None] = transcript.decoded
+        observer: Callable[[Decoded | BadReply], None] = transcript.decoded
         return _run(inner, wrap=wrap, observer=observer)
 
 

@@ -104,8 +104,8 @@ class Disconnected(RawprintError, ConnectionError):
     """The connection ended: cable out, printer off, connection closed or reset.
 
     Attributes:
-        lost: True where the far side fell silent (a time-out): bytes that it did not acknowledge may have
-            arrived all the same. False where it closed or reset the connection: those bytes did not arrive.
+        lost: Whether bytes that the far side did not acknowledge may have arrived all the same: it fell silent, or it
+            reset the connection so soon after them that it had no time to. False: those bytes did not arrive.
     """
 
     code = "disconnected"

@@ -60,7 +60,6 @@ _ACK_WAIT = 0.25  # hosts may delay an acknowledgement by 200 ms
 _LISTEN = 0.5
 _RETRY_FIRST, _RETRY_LAST = 0.1, 5.0
 _PROGRESS_EVERY = 0.1
-_MAX_AWAITING = 16
 _OPEN_TIMEOUT = 5.0
 
 # Time does not cure these.
@@ -118,6 +117,9 @@ class Job:
         self._start = 0  # where it begins in the bytes of its connection
         self._written = 0
         self._before: PrinterStatus | None = None  # what the printer had reported when it began
+        self._given_at = 0.0  # when its last byte was given
+        self._healthy = 0  # how often in a row the printer was found healthy and idle after that
+        self._healthy_since = 0.0
 
     @property
     def ended(self) -> bool:
@@ -196,7 +198,7 @@ class PrintQueue:
         idle_release: float = 2.5,
         idle_check: float = 5.0,
         wrap: Callable[[Transport], Transport] | None = None,
-        observer: Callable[[Decoded], None] | None = None,
+        observer: Callable[[Decoded | BadReply], None] | None = None,
     ) -> None:
         """Describe the queue; nothing is opened yet.
 
@@ -209,7 +211,7 @@ class PrintQueue:
             idle_release: Seconds after which an idle connection is closed.
             idle_check: An idle connection older than this, seconds, is checked before a job's first byte.
             wrap: Puts something around each transport, such as a recorder.
-            observer: Called with every decoded reply and push.
+            observer: Called with every decoded reply and push, and with every BadReply.
 
         Raises:
             AddressError: The address or the language is none.
@@ -237,13 +239,10 @@ class PrintQueue:
         self._asks: deque[_Ask] = deque()
         self._printing: Job | None = None
         self._awaiting: list[Job] = []  # every byte given, the end not known yet
-        self._given_at = 0.0  # when the last job's last byte was given
         self._used = 0.0  # when the connection last carried something
         self._retry_at = 0.0
         self._retry_pause = _RETRY_FIRST
         self._watch_at = 0.0
-        self._healthy_since: float | None = None
-        self._healthy = 0
         self._silent_since: float | None = None
         self._asked_at = 0.0
         self._ack_pause = _ACK_FIRST
@@ -333,9 +332,7 @@ class PrintQueue:
             if self._close_by is not None:
                 raise JobCanceled("the queue is closed")
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name=f"rawprint {self.address}", daemon=True
-                )
+                self._thread = threading.Thread(target=self._run, name=f"rawprint {self.address}", daemon=True)
                 self._thread.start()
                 atexit.register(self.close)
         self._commands.put(command)
@@ -391,8 +388,8 @@ class PrintQueue:
         self._drop_canceled()
         while self._asks:
             self._answer(self._asks.popleft())
-        overdue = len(self._awaiting) >= _MAX_AWAITING and now >= self._watch_at
-        if self._pending and not self._held() and not overdue:
+        due = self._awaiting and now >= self._watch_at  # one question in a quarter of a second costs no throughput
+        if self._pending and not self._held() and not due:
             if now >= self._retry_at:
                 self._print(self._pending.popleft())
         elif (self._awaiting or self._pending) and now >= self._watch_at:
@@ -581,12 +578,12 @@ class PrintQueue:
     def _all_given(self, job: Job) -> None:
         self._printing = None
         self._awaiting.append(job)
-        self._used = self._given_at = time.monotonic()
+        self._used = job._given_at = time.monotonic()
         self._retry_pause = _RETRY_FIRST
-        self._healthy_since, self._healthy = None, 0
         self._silent_since = None
         self._ack_pause, self._ack_moved = _ACK_FIRST, self._used
-        self._watch_at = self._used + _WATCH_FIRST
+        if len(self._awaiting) == 1:
+            self._watch_at = self._used + _WATCH_FIRST
         self._tell(job)
 
     def _canceled(self, job: Job, error: JobCanceled) -> None:
@@ -603,9 +600,7 @@ class PrintQueue:
     def _step(self, job: Job, printer: Printer, *, stalled: bool) -> None:
         """Between two writes of a job: what others asked for, and what the printer said meanwhile."""
         self._receive(0)
-        while (
-            self._asks and job._written < job.bytes_total
-        ):  # after the last byte the printer itself can be asked
+        while self._asks and job._written < job.bytes_total:  # after the last byte the printer itself can be asked
             self._reply(self._asks.popleft(), self.last_status or PrinterStatus())
         out_of_time = self._close_by is not None and time.monotonic() >= self._close_by
         if (job._cancel or out_of_time) and job._written < job.bytes_total:
@@ -696,9 +691,7 @@ class PrintQueue:
         try:
             printer = self._open(min(ask.timeout, _OPEN_TIMEOUT))
             if self._awaiting and not printer.wait_acknowledged(_ACK_WAIT):
-                answer = (
-                    self.last_status or PrinterStatus()
-                )  # it takes no bytes: a question would only wait behind
+                answer = self.last_status or PrinterStatus()  # it takes no bytes: a question would only wait behind
             else:
                 answer = printer.status(ask.timeout)
                 self._heard(answer)
@@ -786,23 +779,25 @@ class PrintQueue:
         self._watch_at = now + _WATCH
         if status.state is PrinterState.STOPPED:
             self._watch_at = now + _WATCH_STOPPED
-            self._healthy_since, self._healthy = None, 0
             for job in self._awaiting:
+                job._healthy = 0
                 self._stop(job, status)
             if self._pending:
                 self._hold(self._pending[0])
             return
+        settled = []
         for job in self._awaiting:
             if job.state is JobState.STOPPED:
                 self._go_on(job)
-        if status.state is PrinterState.PROCESSING:
-            self._healthy_since, self._healthy = None, 0
-            return
-        self._healthy += 1
-        if self._healthy_since is None:
-            self._healthy_since = now
-        if self._healthy >= SETTLED_ANSWERS and now - self._healthy_since >= SETTLED_TIME:
-            self._deliver(printer, *(("status",) if status.state is PrinterState.IDLE else ()))
+            if status.state is PrinterState.PROCESSING:
+                job._healthy = 0
+                continue
+            job._healthy += 1
+            if job._healthy == 1:
+                job._healthy_since = now
+            if job._healthy >= SETTLED_ANSWERS and now - job._healthy_since >= SETTLED_TIME:
+                settled.append(job)
+        self._deliver(settled, printer, *(("status",) if status.state is PrinterState.IDLE else ()))
 
     def _silence(self, printer: Printer) -> None:
         """The printer did not answer, or not in a way that can be trusted."""
@@ -812,24 +807,25 @@ class PrintQueue:
             return
         if self._silent_since is None:
             self._silent_since = now
-        self._healthy_since, self._healthy = None, 0
         self._watch_at = now + _WATCH_STOPPED
         if now - self._silent_since >= SILENCE:
             printer.reported = self.last_status = None  # what it said so long ago holds nothing up
-            self._deliver(printer)
+            self._deliver(self._awaiting, printer)
             return
         for job in self._awaiting:
+            job._healthy = 0
             if job.state is not JobState.STOPPED:
                 self._stop(job, None)
 
     def _deliver_unasked(self, printer: Printer) -> None:
         """The printer can only be judged by its connection: if that holds a while after the last byte, it took them."""
-        self._watch_at = self._given_at + SETTLED_TIME
-        if time.monotonic() >= self._watch_at:
-            self._deliver(printer)
+        now = time.monotonic()
+        self._deliver([job for job in self._awaiting if now - job._given_at >= SETTLED_TIME], printer)
+        self._watch_at = self._awaiting[0]._given_at + SETTLED_TIME if self._awaiting else now
 
-    def _deliver(self, printer: Printer, *evidence: str) -> None:
-        for job in self._take_awaiting():
+    def _deliver(self, jobs: list[Job], printer: Printer, *evidence: str) -> None:
+        self._awaiting = [job for job in self._awaiting if job not in jobs]
+        for job in jobs:
             self._end(job, JobState.DELIVERED, printer, *evidence)
         self._used = time.monotonic()
 

@@ -40,7 +40,7 @@ def open(
     timeout: float = 5.0,
     capabilities: Capabilities | None = None,
     wrap: Callable[[Transport], Transport] | None = None,
-    observer: Callable[[Decoded], None] | None = None,
+    observer: Callable[[Decoded | BadReply], None] | None = None,
 ) -> Printer:
     """Open a printer.
 
@@ -51,7 +51,7 @@ def open(
         timeout: Seconds for the connection.
         capabilities: What is known of this printer; kept up to date.
         wrap: Puts something around the transport, such as a recorder.
-        observer: Called with every decoded reply and push.
+        observer: Called with every decoded reply and push, and with every BadReply.
 
     Raises:
         AddressError: The address or the language is none.
@@ -60,9 +60,7 @@ def open(
     parsed = addresses.parse(address)
     language = resolve_dialect(parsed, dialect)
     transport = open_address(parsed, timeout)
-    return Printer(
-        wrap(transport) if wrap else transport, language, capabilities=capabilities, observer=observer
-    )
+    return Printer(wrap(transport) if wrap else transport, language, capabilities=capabilities, observer=observer)
 
 
 def resolve_dialect(address: addresses.Address, dialect: str | Dialect | None) -> Dialect | None:
@@ -95,7 +93,7 @@ class Printer:
         dialect: Dialect | None = None,
         *,
         capabilities: Capabilities | None = None,
-        observer: Callable[[Decoded], None] | None = None,
+        observer: Callable[[Decoded | BadReply], None] | None = None,
     ) -> None:
         self.transport = transport
         self.sent = 0
@@ -243,11 +241,9 @@ class Printer:
 
     def _pushed(self, decoded: Decoded, raw: bytes) -> None:
         if decoded.reasons:
-            self.reported = PrinterStatus(
-                decoded.reasons, processing=decoded.processing, raw=(Exchange(b"", raw),)
-            )
+            self.reported = PrinterStatus(decoded.reasons, processing=decoded.processing, raw=(Exchange(b"", raw),))
 
-    def _observe(self, decoded: Decoded) -> None:
+    def _observe(self, decoded: Decoded | BadReply) -> None:
         if self._observer is not None:
             self._observer(decoded)
 
@@ -303,6 +299,7 @@ class Printer:
             if not only_required and not self._quiet:
                 self._stands_alone()
         except BadReply as error:
+            self._observe(error)
             self._in_step = self._quiet = False
             self._owed.clear()
             error.hint = error.hint or (

@@ -33,9 +33,7 @@ class Reason(StrEnum):
 
 
 # Reasons that do not keep the printer from printing.
-_HARMLESS = frozenset(
-    {Reason.MEDIA_LOW, Reason.MARKER_SUPPLY_LOW, Reason.DRAWER_OPEN, Reason.INPUT_BUFFER_FULL}
-)
+_HARMLESS = frozenset({Reason.MEDIA_LOW, Reason.MARKER_SUPPLY_LOW, Reason.DRAWER_OPEN, Reason.INPUT_BUFFER_FULL})
 
 
 class PrinterState(StrEnum):

@@ -33,9 +33,7 @@ log = logging.getLogger(__name__)
 
 FORBIDDEN = 4403  # close code for a page whose origin is not allowed
 REASON_BYTES = 123  # what fits into a close frame
-FOREIGN_BYTES = (
-    1024  # longest message that is taken in, and thrown away, while a foreign page is being closed
-)
+FOREIGN_BYTES = 1024  # longest message that is taken in, and thrown away, while a foreign page is being closed
 CLOSE_SECONDS = 2.0  # how long a client may take over the end of its connection
 PORT_TRIES = 20  # how often a free port is looked for that is free on IPv4 and IPv6
 
@@ -191,11 +189,7 @@ def _close_reason(origin: str) -> str:
     """Names the origin and the remedy in what a close frame holds; a long origin is cut."""
     remedy = " is not allowed: add it to [access] origins"
     room = REASON_BYTES - len(remedy)
-    name = (
-        origin
-        if len(origin.encode()) <= room
-        else origin.encode()[: room - 3].decode(errors="ignore") + "..."
-    )
+    name = origin if len(origin.encode()) <= room else origin.encode()[: room - 3].decode(errors="ignore") + "..."
     return name + remedy
 
 

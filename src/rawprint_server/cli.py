@@ -53,9 +53,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (TOML)")
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on, 0 for any that is free (default: 8765)")
-    parser.add_argument(
-        "--demo", action="store_true", help="add two virtual printers, to try it without hardware"
-    )
+    parser.add_argument("--demo", action="store_true", help="add two virtual printers, to try it without hardware")
     parser.add_argument("--version", action="version", version=f"rawprint-server {__version__}")
     return parser
 

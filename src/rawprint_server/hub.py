@@ -197,10 +197,7 @@ class Hub:
             return
         with ThreadPoolExecutor(len(self._printers)) as pool:
             await asyncio.gather(
-                *(
-                    self._loop.run_in_executor(pool, printer.queue.close)
-                    for printer in self._printers.values()
-                )
+                *(self._loop.run_in_executor(pool, printer.queue.close) for printer in self._printers.values())
             )
 
     def _printer(self, name: str) -> _Printer:
@@ -208,9 +205,7 @@ class Hub:
             return self._printers[name]
         except KeyError:
             names = ", ".join(self._printers) or "none"
-            raise UnknownPrinter(
-                f"no printer is named {name!r}", hint=f"The printers are: {names}."
-            ) from None
+            raise UnknownPrinter(f"no printer is named {name!r}", hint=f"The printers are: {names}.") from None
 
     def _ask(self, printer: _Printer, timeout: float) -> asyncio.Future[_Answer]:
         asking: asyncio.Future[_Answer] = self._loop.create_future()

@@ -100,9 +100,7 @@ class RawItem(Struct, frozen=True):
                     return bytes.fromhex(self.data)
         except ValueError as error:
             raise BadRequest(f"data is not {self.flavor}") from error
-        raise BadRequest(
-            f"unknown flavor {self.flavor!r}", hint='The flavors are "plain", "base64" and "hex".'
-        )
+        raise BadRequest(f"unknown flavor {self.flavor!r}", hint='The flavors are "plain", "base64" and "hex".')
 
 
 class JobOptions(Struct, frozen=True):

@@ -102,8 +102,6 @@ ORIGINS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("origins", "configured", "allowed"), ORIGINS, ids=[f"{row[0]} {row[1]}" for row in ORIGINS]
-)
+@pytest.mark.parametrize(("origins", "configured", "allowed"), ORIGINS, ids=[f"{row[0]} {row[1]}" for row in ORIGINS])
 def test_origins(origins, configured, allowed):
     assert origin_allowed(origins, configured, PORT) is allowed

@@ -41,10 +41,7 @@ def test_health(server):
 
 
 def test_every_static_file_is_served_as_it_is(server):
-    files = {
-        file.name: file.read_bytes()
-        for file in resources.files("rawprint_server").joinpath("static").iterdir()
-    }
+    files = {file.name: file.read_bytes() for file in resources.files("rawprint_server").joinpath("static").iterdir()}
     assert "PrinterWebSocket.js" in files
     types = {
         "html": "text/html; charset=utf-8",

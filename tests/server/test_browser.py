@@ -21,9 +21,7 @@ import pytest
 
 from rawprint.virtual import ControlPort, Listener, device
 
-sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="there is no playwright (pip install playwright)"
-)
+sync_api = pytest.importorskip("playwright.sync_api", reason="there is no playwright (pip install playwright)")
 expect = sync_api.expect
 
 ROOT = Path(__file__).parents[2]
@@ -85,9 +83,7 @@ def set_reason(printer):
 
         def set_reason(reason, value):
             body = json.dumps({reason: value}).encode()
-            request = urllib.request.Request(
-                f"{control.url}/state", body, {"Content-Type": "application/json"}
-            )
+            request = urllib.request.Request(f"{control.url}/state", body, {"Content-Type": "application/json"})
             urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=5).close()
 
         yield set_reason
@@ -209,9 +205,7 @@ def test_a_page_of_a_foreign_origin_is_refused_and_prints_nothing(open_page, tmp
         expect(page.locator("#outcome")).to_contain_text(f"{site} is not allowed: add it to [access] origins")
         expect(page.locator("#printers option")).to_have_count(0)
         # A page that does not wait to be let in gets no further: neither by the client nor by a socket of its own.
-        error = page.evaluate(
-            "PrinterWebSocket.print('Label', 'PRINT 1,1\\n').catch((error) => error.message)"
-        )
+        error = page.evaluate("PrinterWebSocket.print('Label', 'PRINT 1,1\\n').catch((error) => error.message)")
         assert site in error
         code, reason = page.evaluate(
             """(url) => new Promise((resolve) => {
@@ -228,9 +222,7 @@ def test_a_page_of_a_foreign_origin_is_refused_and_prints_nothing(open_page, tmp
     assert printer.received() == b""
 
 
-def test_the_page_at_the_root_prints_and_shows_what_became_of_it(
-    open_page, server, printer, tmp_path
-) -> None:
+def test_the_page_at_the_root_prints_and_shows_what_became_of_it(open_page, server, printer, tmp_path) -> None:
     page = open_page(f"http://{server}/", viewport={"width": 1200, "height": 900})
     expect(page.get_by_role("status")).to_have_text("Connected")
     card = page.locator("[data-printer=Label]")
@@ -274,9 +266,7 @@ def test_the_page_at_the_root_sends_bytes_that_are_no_text(open_page, server, pr
     assert jobs_in(printer.received()) == b"\x00\xff\xc3\xa9\n\\\\q\n"
 
 
-def test_the_page_at_the_root_says_why_a_job_waits_and_goes_on(
-    open_page, server, set_reason, tmp_path
-) -> None:
+def test_the_page_at_the_root_says_why_a_job_waits_and_goes_on(open_page, server, set_reason, tmp_path) -> None:
     page = open_page(f"http://{server}/", viewport={"width": 390, "height": 844}, color_scheme="dark")
     expect(page.locator("[data-printer=Label]")).to_contain_text("Ready")
     set_reason("media-empty", True)
@@ -305,9 +295,7 @@ def test_the_page_at_the_root_asks_the_printer_on_demand(open_page, server, set_
     page.screenshot(path=tmp_path / "desktop-dark.png", full_page=True)
 
 
-def test_the_page_at_the_root_lives_through_the_end_of_the_server(
-    open_page, tmp_path, printer, set_reason
-) -> None:
+def test_the_page_at_the_root_lives_through_the_end_of_the_server(open_page, tmp_path, printer, set_reason) -> None:
     set_reason("media-empty", True)
     with running_server(tmp_path, printer, [], end=subprocess.Popen.kill) as server:
         page = open_page(f"http://{server}/", strict=False, viewport={"width": 390, "height": 844})

@@ -133,9 +133,7 @@ def test_no_default_file_means_no_printers(tmp_path, monkeypatch):
 
 
 def test_the_default_file_is_in_the_users_config_folder(monkeypatch):
-    monkeypatch.setattr(
-        config.platformdirs, "user_config_dir", lambda name, **_: f"/home/someone/.config/{name}"
-    )
+    monkeypatch.setattr(config.platformdirs, "user_config_dir", lambda name, **_: f"/home/someone/.config/{name}")
     assert config.default_path().as_posix() == "/home/someone/.config/rawprint/server.toml"
 
 

@@ -19,10 +19,7 @@ def settled(value):
         return [settled(one) for one in value]
     if not isinstance(value, dict):
         return value
-    value = {
-        key: VARIES[key] if key in VARIES and isinstance(one, str) else settled(one)
-        for key, one in value.items()
-    }
+    value = {key: VARIES[key] if key in VARIES and isinstance(one, str) else settled(one) for key, one in value.items()}
     if "media-empty" in value.get("reasons", ()):
         value["reasons"] = {"media-empty": value["reasons"]["media-empty"]}
     if value.get("code") == "not-found":

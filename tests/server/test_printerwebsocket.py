@@ -191,9 +191,7 @@ def test_replies_come_in_the_order_of_requests(client, label):
         client.send("nope", f"nope-{round_}")
         client.send("jobs.list", f"jobs-{round_}")
     wanted = [
-        f"{call}-{round_}"
-        for round_ in range(2)
-        for call in ("status", "print", "print", "find", "nope", "jobs")
+        f"{call}-{round_}" for round_ in range(2) for call in ("status", "print", "print", "find", "nope", "jobs")
     ]
     assert [client.recv()["uid"] for _ in wanted] == wanted
     assert client.frames_until_sentinel() == []
@@ -255,9 +253,7 @@ STRANGE = {
     "blank": " \n\t ",
     "long name": json.dumps({"call": "printerStatus", "PrinterName": "x" * 100_000}),
     "long call": json.dumps({"call": "x" * 100_000}),
-    "long id": json.dumps(
-        {"call": "print", "params": {"printer": "Label", "data": "x", "options": {"id": "x" * 257}}}
-    ),
+    "long id": json.dumps({"call": "print", "params": {"printer": "Label", "data": "x", "options": {"id": "x" * 257}}}),
 }
 
 

@@ -29,9 +29,7 @@ def node_command() -> tuple[str, ...] | str:
     if node is None:
         return "there is no node (apt-get install nodejs)"
     for flags in ((), ("--experimental-websocket",)):
-        asked = subprocess.run(
-            [node, *flags, "-p", "typeof WebSocket"], capture_output=True, text=True, check=False
-        )
+        asked = subprocess.run([node, *flags, "-p", "typeof WebSocket"], capture_output=True, text=True, check=False)
         if asked.stdout.strip() == "function":
             return (node, *flags)
     return "this node has no WebSocket (20.10 or newer has one)"
@@ -92,9 +90,7 @@ class Reference:
                 return [{"uid": uid, "result": ["Label", "Receipt"], "status_code": 0}]
             case "printerStatus":
                 name = request["PrinterName"]
-                return [
-                    {"uid": uid, "status": "Printer status retrieved", "PrinterName": name, "status_code": 0}
-                ]
+                return [{"uid": uid, "status": "Printer status retrieved", "PrinterName": name, "status_code": 0}]
             case "print":
                 name = request["params"]["printer"]["name"]
                 notice = {"uid": uid, "status": f"Printing job started on {name}", "status_code": 1}
@@ -407,9 +403,7 @@ def test_the_printer_s_status_is_its_code(code) -> None:
         def replies(self, request, uid):
             if request["call"] == "printerStatus":
                 status = "error" if code == 3 else "Printer status retrieved"
-                return [
-                    {"uid": uid, "status": status, "PrinterName": request["PrinterName"], "status_code": code}
-                ]
+                return [{"uid": uid, "status": status, "PrinterName": request["PrinterName"], "status_code": code}]
             return super().replies(request, uid)
 
     with serving(Busy()) as url:

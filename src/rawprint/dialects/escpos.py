@@ -28,7 +28,6 @@ _BLOCK_HEADERS = b"\x35\x37\x39\x3b\x3d\x5f"
 _BLOCK_MAX = 96  # GS I answers hold at most 80 characters (APG p.469)
 
 _ERROR_OCCURRED = 0x40  # DLE EOT 2
-_ANY_ERROR = 0x6C  # DLE EOT 3
 
 
 def _errors(byte: int) -> dict[Reason, bool]:
@@ -69,7 +68,7 @@ def _real_time(byte: int, query: Query) -> Decoded:
 def _automatic(buffer: bytes) -> Decoded | None:
     """Four bytes of automatic status; XON and XOFF may stand between them on a serial line (APG p.319)."""
     block = [buffer[0]]
-    for used, byte in enumerate(buffer[1:], 2):
+    for used, byte in enumerate(buffer[1:_BLOCK_MAX], 2):
         if byte in _XON_XOFF:
             continue
         if byte & 0x90:

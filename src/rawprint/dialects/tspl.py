@@ -7,6 +7,8 @@ printer is paused, printing or in error; `~!` commands are not.
 
 from __future__ import annotations
 
+import re
+
 from rawprint.dialects.base import Decoded, Dialect, Query
 from rawprint.errors import BadReply
 from rawprint.status import Reason
@@ -35,7 +37,8 @@ _FRAME_END = b"\x03\r\n"
 _FRAME = 8
 _PROCESSING_CODES = b"BCFPW"  # backing label, cutting, form feed, printing a batch, imaging
 _WAITING_CODES = b"KL"  # for the print key, for the label to be taken
-_PAUSE_CODE, _ERROR_CODE = b"`E"
+_PAUSE_CODE, _ERROR_CODE, _NORMAL_CODE = b"`E@"
+_KNOWN_CODES = (*_PROCESSING_CODES, *_WAITING_CODES, _PAUSE_CODE, _ERROR_CODE, _NORMAL_CODE)
 _ERROR1 = (
     (0x01, Reason.OVER_TEMPERATURE),  # print head
     (0x02, Reason.OVER_TEMPERATURE),  # stepper motor
@@ -53,6 +56,7 @@ _ERROR2 = (
 
 # `{SS,NNNNN}` or `{SS,NNNNN,ID}` after a label, where a job said SET RESPONSE. UNCONFIRMED: so the frame is known,
 # and never taken for a status, but what it says is not used.
+_NOTICE = re.compile(rb"\{[0-9A-Fa-f]{2},[0-9]{5}(?:,[ -|~]*)?\}")
 _NOTICE_MAX = 64
 
 
@@ -61,11 +65,10 @@ def _mask(table: tuple[tuple[int, Reason], ...], byte: int, reasons: dict[Reason
         reasons[reason] = reasons.get(reason, False) or bool(byte & bit)
 
 
-def _short(byte: int) -> Decoded:
+def _short(byte: int, *, alone: bool) -> Decoded:
     reasons: dict[Reason, bool] = {}
     _mask(_SHORT, byte, reasons)
-    # 02 also begins the long frame.
-    return Decoded(1, STATUS, reasons, bool(byte & _PRINTING), alone=byte == 0x02)
+    return Decoded(1, STATUS, reasons, bool(byte & _PRINTING), alone)
 
 
 def _long(frame: bytes, query: Query) -> Decoded:
@@ -83,7 +86,7 @@ def _long(frame: bytes, query: Query) -> Decoded:
         reasons[Reason.MEDIA_LOW] = True
     if warning & 0x02:
         reasons[Reason.MARKER_SUPPLY_LOW] = True
-    return Decoded(_FRAME, query, reasons, code in _PROCESSING_CODES)
+    return Decoded(_FRAME, query, reasons, code in _PROCESSING_CODES if code in _KNOWN_CODES else None)
 
 
 def _is_frame(head: bytes) -> bool:
@@ -95,6 +98,8 @@ def _is_frame(head: bytes) -> bool:
 def _notice(buffer: bytes) -> Decoded | None:
     end = buffer.find(b"}", 0, _NOTICE_MAX)
     if end > 0:
+        if not _NOTICE.match(buffer):
+            raise BadReply("no TSPL notice", raw=buffer)
         return Decoded(end + 1)
     if len(buffer) >= _NOTICE_MAX:
         raise BadReply("a notice without an end", raw=buffer)
@@ -106,13 +111,15 @@ def decode(buffer: bytes, asked: tuple[Query, ...]) -> Decoded | None:
     if buffer[0] == 0x7B:
         return _notice(buffer)
     long = next((query for query in asked if query is not STATUS), None)
-    if buffer[0] == 0x02 and (long is not None or len(buffer) > 1):
+    # A lone 02 is a jam, or the head of a frame; a notice may follow a jam.
+    jam = STATUS in asked and buffer[1:2] in (b"", b"{")
+    if buffer[0] == 0x02 and not jam:
         if not _is_frame(buffer[:_FRAME]) or long is None:
             raise BadReply("no TSPL status", raw=buffer)
         return _long(buffer, long) if len(buffer) >= _FRAME else None
     if STATUS not in asked:
         raise BadReply("bytes that nobody asked for", raw=buffer)
-    return _short(buffer[0])
+    return _short(buffer[0], alone=buffer == b"\x02")
 
 
 TSPL = Dialect(

@@ -31,6 +31,8 @@ _SEND_BUFFER = 65536
 _READ = 4096
 # The far side closed with bytes unacknowledged: its RST, which proves that they did not arrive, takes a round trip.
 _RESOLVE = 1.0
+# A host may hold an acknowledgement back for less than half a second (RFC 1122 section 4.2.3.2).
+_ACKNOWLEDGED_BY = 0.5
 
 _OFF_HINT = "check that the printer is on and that the address is right"
 _SILENT = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
@@ -150,9 +152,7 @@ def _open_error(address: TcpAddress, error: OSError) -> OpenError:
 def _wait(sock: socket.socket, *, write: bool, timeout: float) -> bool:
     """Whether the socket can be read (or written) within the time."""
     if sys.platform == "win32":
-        readable, writable, failed = select.select(
-            [] if write else [sock], [sock] if write else [], [sock], timeout
-        )
+        readable, writable, failed = select.select([] if write else [sock], [sock] if write else [], [sock], timeout)
         return bool(readable or writable or failed)
     poller = select.poll()
     poller.register(sock, select.POLLOUT if write else select.POLLIN)
@@ -190,26 +190,30 @@ class TcpTransport(Transport):
         self._last_count = 0
         # Socket options cost as much as a connection; a first small write needs none of them, and goes before.
         self._options_due = True
-        self._wrote = False
+        self._total = 0
+        self._written_at = 0.0
+        self._heard = False
 
     def write(self, data: memoryview, timeout: float) -> int:
         """See Transport."""
         if self._ended is not None:
             raise self._ended
-        if self._options_due and (self._wrote or len(data) > _SEND_BUFFER):
+        if self._options_due and (self._total or len(data) > _SEND_BUFFER):
             self._tune()
-        self._wrote = True
         try:
-            return self._sock.send(data, _DO_NOT_WAIT)
+            taken = self._sock.send(data, _DO_NOT_WAIT)
         except BlockingIOError:
-            if timeout <= 0:
-                return 0
+            taken = self._wait_and_send(data, timeout) if timeout > 0 else 0
         except OSError as error:
             raise self._end(error) from error
+        if taken:
+            self._total += taken
+            self._written_at = time.monotonic()
+        return taken
+
+    def _wait_and_send(self, data: memoryview, timeout: float) -> int:
         try:
-            return (
-                self._sock.send(data, _DO_NOT_WAIT) if _wait(self._sock, write=True, timeout=timeout) else 0
-            )
+            return self._sock.send(data, _DO_NOT_WAIT) if _wait(self._sock, write=True, timeout=timeout) else 0
         except BlockingIOError:
             return 0
         except OSError as error:
@@ -231,6 +235,7 @@ class TcpTransport(Transport):
             raise self._end(error) from error
         if not data:
             raise self._end(None)
+        self._heard = True
         return data
 
     def unacknowledged(self) -> int:
@@ -250,9 +255,11 @@ class TcpTransport(Transport):
     def _end(self, error: OSError | None) -> Disconnected:
         """Note how the connection ended, and what that proves of unacknowledged bytes."""
         lost = error is not None and error.errno in _SILENT
-        if error is None and self.unacknowledged():
-            lost = not self._reset_follows()
-        self.unacknowledged()
+        if self.unacknowledged():
+            if error is None:
+                lost = lost or not self._reset_follows()
+            elif error.errno == errno.ECONNRESET:
+                lost = self._may_have_been_read()
         if error is None:
             message = f"{self._name} closed the connection"
         elif lost:
@@ -261,6 +268,16 @@ class TcpTransport(Transport):
             message = f"{self._name} ended the connection: {error.strerror or error}"
         self._ended = Disconnected(message, hint=_OFF_HINT, lost=lost)
         return self._ended
+
+    def _may_have_been_read(self) -> bool:
+        """Whether a reset, without a close before it, leaves open what became of unacknowledged bytes.
+
+        The kernel drops the acknowledgement that a reset carries, so bytes that the printer has read can look as if they
+        had not arrived, if they are so new that their own acknowledgement was still held back. Not so on a
+        connection that was never served, such as a surplus one that a printer's card turns away.
+        """
+        served = self._heard or self._total > self._last_count
+        return served and time.monotonic() - self._written_at < _ACKNOWLEDGED_BY
 
     def _reset_follows(self) -> bool:
         """Whether the far side, which has closed, answers our last bytes with RST."""

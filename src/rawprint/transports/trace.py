@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, TextIO
 
+from rawprint.errors import BadReply
 from rawprint.transports.base import Transport
 
 if TYPE_CHECKING:
@@ -37,8 +38,11 @@ class Transcript:
         """Bytes that came."""
         self._hex("<", data)
 
-    def decoded(self, decoded: Decoded) -> None:
+    def decoded(self, decoded: Decoded | BadReply) -> None:
         """What they said."""
+        if isinstance(decoded, BadReply):
+            self._write("=", decoded.code)
+            return
         said = describe(decoded)
         self._write("=", said if decoded.answers else f"push  {said}".rstrip())
 

@@ -57,9 +57,7 @@ class ControlPort:
         """
         self._server = _Server((self._host, self._port), self._listener)
         self._port = self._server.server_address[1]
-        self._thread = threading.Thread(
-            target=self._server.serve, name="virtual printer control", daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.serve, name="virtual printer control", daemon=True)
         self._thread.start()
         return self
 
@@ -162,14 +160,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _check_sender(self) -> None:
         """Serve no web page of elsewhere: neither by a name that leads here (DNS rebinding) nor by a form."""
         if not _is_loopback(urlsplit(f"//{self.headers.get('Host', '')}").hostname):
-            raise _forbidden(
-                "the Host header names no loopback address", "Use http://127.0.0.1 and the port."
-            )
+            raise _forbidden("the Host header names no loopback address", "Use http://127.0.0.1 and the port.")
         origin = self.headers.get("Origin")
         if origin is not None and not _is_loopback(urlsplit(origin).hostname):
-            raise _forbidden(
-                "a page of another host may not control this printer", "Use a program or a local page."
-            )
+            raise _forbidden("a page of another host may not control this printer", "Use a program or a local page.")
 
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length", "0")
@@ -178,9 +172,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         size = int(length)
         if size > _MOST_BODY:
             self.rfile.read(min(size, _MOST_DRAINED))
-            raise _BadRequest(
-                f"the body has more than {_MOST_BODY} bytes", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-            )
+            raise _BadRequest(f"the body has more than {_MOST_BODY} bytes", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         return self.rfile.read(size)
 
     def _send_json(self, value: object, status: HTTPStatus = HTTPStatus.OK) -> None:

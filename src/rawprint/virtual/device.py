@@ -35,9 +35,7 @@ _SMALLEST_BUFFER = 64
 _STEP = 0.02
 
 # Reasons with which a printer goes on printing.
-_HARMLESS = frozenset(
-    {Reason.MEDIA_LOW, Reason.MARKER_SUPPLY_LOW, Reason.DRAWER_OPEN, Reason.INPUT_BUFFER_FULL}
-)
+_HARMLESS = frozenset({Reason.MEDIA_LOW, Reason.MARKER_SUPPLY_LOW, Reason.DRAWER_OPEN, Reason.INPUT_BUFFER_FULL})
 
 # What `babbler` says: 40 bytes, with ones in it that could pass for a status.
 _BANNER = b"HTTP/1.1 400 Bad Request\r\nServer: sshd\r\n\x12\x14"[:40]

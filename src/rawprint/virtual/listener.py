@@ -92,9 +92,7 @@ class Listener:
         Raises:
             OSError: The address cannot be had.
         """
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            self._host, self._port, type=socket.SOCK_STREAM
-        )[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)[0]
         server = socket.socket(family, kind, protocol)
         try:
             if os.name == "posix":  # on Windows the option means that two may listen at once
@@ -315,12 +313,7 @@ class Listener:
             self._selector.modify(sock, events)
 
     def _wants_bytes(self) -> bool:
-        return (
-            not self._stalled
-            and not self._finishing
-            and len(self._unsent) < _MOST_UNSENT
-            and self.device.room() > 0
-        )
+        return not self._stalled and not self._finishing and len(self._unsent) < _MOST_UNSENT and self.device.room() > 0
 
     def _handle(self, sock: object, events: int) -> None:
         if sock is self._wake_in:

@@ -245,9 +245,7 @@ class TsplDevice(Device):
         found = _WORD.fullmatch(command)
         word = found[1].upper() if found else b""
         rest = found[2] if found else b""
-        response = (
-            re.match(rb"RESPONSE\b\s*(.*)", rest, re.IGNORECASE | re.DOTALL) if word == b"SET" else None
-        )
+        response = re.match(rb"RESPONSE\b\s*(.*)", rest, re.IGNORECASE | re.DOTALL) if word == b"SET" else None
         if self.clone.prints_unknown and (word not in _PLAIN or response):
             if command.strip():
                 self._misprint(command)
