@@ -617,6 +617,8 @@ class PrintQueue:
     # -- states --------------------------------------------------------------------------------------------------
 
     def _stop(self, job: Job, said: PrinterStatus | None) -> None:
+        if self._printer is not None:
+            self._count(self._printer)
         reasons = dict.fromkeys(said.stop_reasons, True) if said else {}
         if job.state is not JobState.STOPPED or job.reasons != reasons:
             job.reasons = reasons
