@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 
 from websockets.sync.client import connect
@@ -32,7 +33,11 @@ def main() -> int:
             return server.wait()
         url = json.loads(line)["url"]
         print_a_label(url)
-        print(f"\nOpen {url.replace('ws://', 'http://')} in a browser on this machine. Ctrl-C ends it.", flush=True)
+        print(f"\nOpen {url.replace('ws://', 'http://')} in a browser on this machine. Ctrl-C ends it.")
+        print(
+            "Take a virtual printer's paper away with: curl -X POST -d '{\"media-empty\": true}' ITS-FAULTS-ADDRESS\n",
+            flush=True,
+        )
         server.wait()
     except KeyboardInterrupt:
         print()
@@ -57,6 +62,9 @@ def print_a_label(url: str) -> None:
         outcome = json.loads(page.recv(timeout=10))
         print(f"print:    {outcome['message']}")
         job = call("jobs.get", params={"id": "demo-label"})["result"]
+        while job["state"] in ("pending", "processing", "stopped"):
+            time.sleep(0.1)
+            job = call("jobs.get", params={"id": "demo-label"})["result"]
         print(f"job:      {job['state']}, {job['bytes_accepted']} of {job['bytes_total']} bytes")
         status = call("printerStatus", PrinterName="Label")
         print(f"status:   {status['status_code']} (0 is idle), from the printer itself")

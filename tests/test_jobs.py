@@ -277,6 +277,27 @@ def test_reset_before_a_byte_was_held_is_retried(peer, queues):
     assert bytes(got) == TSPL_JOB
 
 
+def test_reset_right_after_the_bytes_were_read_is_not_retried(peer, queues):
+    """Their acknowledgement may still be on its way when the reset comes: who prints them again may print them twice."""
+    tickets = []
+
+    def serve(connection, _):
+        while data := connection.recv(4096):
+            if data == b"\x10\x04\x01":
+                connection.sendall(b"\x12")
+            elif not data.startswith(b"\x10"):
+                tickets.append(data)
+                reset(connection)
+                return
+
+    printing = queues(peer(serve).address, "escpos")
+    for number in range(20):
+        job = printing.submit(b"ticket %d\n" % number)
+        assert job.wait(PATIENCE)
+        assert job.state is JobState.UNCERTAIN
+    assert tickets == [b"ticket %d\n" % n for n in range(20)]
+
+
 def test_a_kept_connection_that_was_closed_while_idle_costs_no_ticket(virtual, queues):
     listener = virtual("tspl")
     printing = queues(listener.address, "tspl", idle_release=60)

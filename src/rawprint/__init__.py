@@ -39,8 +39,12 @@ __version__ = "0.1.0"
 #: The printer languages whose status rawprint reads, by name.
 DIALECTS = tuple(_DIALECTS)
 
+#: Language -> the names of the questions that make up its status, as `Capabilities` uses them.
+QUERIES = {name: tuple(query.name for query in dialect.queries) for name, dialect in _DIALECTS.items()}
+
 __all__ = [
     "DIALECTS",
+    "QUERIES",
     "AccessDenied",
     "AddressError",
     "AmbiguousAddress",

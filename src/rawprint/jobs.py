@@ -494,6 +494,9 @@ class PrintQueue:
         """Bring `bytes_accepted` of every job of this connection up to date; whether any has moved."""
         confirmed = printer.sent - printer.unacknowledged()
         moved = False
+        if self._printing is not None:  # the printer's own count: an error may come before the job hears of its bytes
+            given = printer.sent - self._printing._start
+            self._printing._written = min(given, self._printing.bytes_total)
         for job in (*self._awaiting, self._printing) if self._printing else self._awaiting:
             accepted = min(max(confirmed - job._start, 0), job._written)
             if accepted != job.bytes_accepted:

@@ -76,7 +76,7 @@ def _config(args: argparse.Namespace, stack: ExitStack) -> Config:
 
 
 def _demo_printers(config: Config, stack: ExitStack) -> dict[str, PrinterConfig]:
-    from rawprint.virtual import Listener, device  # noqa: PLC0415 - nobody else pays for it
+    from rawprint.virtual import ControlPort, Listener, device  # noqa: PLC0415 - nobody else pays for it
 
     printers = {}
     for name, dialect in DEMO_PRINTERS.items():
@@ -86,6 +86,10 @@ def _demo_printers(config: Config, stack: ExitStack) -> dict[str, PrinterConfig]
                 hint="Rename yours, or leave --demo out.",
             )
         listener = stack.enter_context(Listener(device(dialect)))
+        control = ControlPort(listener)
+        control.start()
+        stack.callback(control.close)
+        log.info("virtual printer %s (%s) at %s, its faults at %s/state", name, dialect, listener.address, control.url)
         printers[name] = PrinterConfig(listener.address, dialect)
     return printers
 

@@ -13,7 +13,7 @@ import msgspec
 import platformdirs
 from msgspec import Meta, Struct
 
-from rawprint import DIALECTS, AddressError, RawprintError, parse_address
+from rawprint import DIALECTS, QUERIES, AddressError, RawprintError, parse_address
 
 # An origin as browsers write it: scheme and host in small ASCII letters, a port only where it is not the scheme's own.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
@@ -37,10 +37,15 @@ class ServerConfig(Struct, frozen=True):
 
 
 class PrinterConfig(Struct, frozen=True):
-    """Table `[printers.NAME]`; without a dialect the printer can be printed on, not asked."""
+    """Table `[printers.NAME]`; without a dialect the printer can be printed on, not asked.
+
+    Attributes:
+        promises: Names of status questions that the printer is known to answer and would not be asked otherwise.
+    """
 
     address: str
     dialect: str | None = None
+    promises: tuple[str, ...] = ()
 
 
 class AccessConfig(Struct, frozen=True):
@@ -153,6 +158,13 @@ def _check_printer(name: str, printer: PrinterConfig, seen: dict[str, str]) -> N
             f"{key}.dialect: there is no dialect {printer.dialect!r}",
             hint=_choice(printer.dialect, DIALECTS),
         )
+    questions = QUERIES.get(printer.dialect or "", ())
+    for promise in printer.promises:
+        if promise not in questions:
+            raise ConfigError(
+                f"{key}.promises: {printer.dialect or 'no dialect'} has no question {promise!r}",
+                hint=_choice(promise, questions) if questions else "Name the printer's dialect.",
+            )
 
 
 def _check_origin(origin: str) -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from rawprint import JobState, NoReply, PrinterStatus, PrintQueue, RawprintError
+from rawprint import Capabilities, JobState, NoReply, PrinterStatus, PrintQueue, RawprintError
 from rawprint_server.messages import JobView, PrinterView, failure
 
 if TYPE_CHECKING:
@@ -69,7 +69,14 @@ class Hub:
         self._known: dict[str, _Known] = {}
         self._ended: deque[str] = deque()
         self._printers = {
-            name: _Printer(PrintQueue(printer.address, printer.dialect, on_job=self._heard(name)))
+            name: _Printer(
+                PrintQueue(
+                    printer.address,
+                    printer.dialect,
+                    on_job=self._heard(name),
+                    capabilities=Capabilities(promised=frozenset(printer.promises)),
+                )
+            )
             for name, printer in printers.items()
         }
 

@@ -86,6 +86,12 @@ BAD = [
     ('[printers.A]\naddress = "http://a"', ["printers.A.address"], "tcp://"),
     ('[printers.A]\naddress = "tcp://a:99999"', ["printers.A.address"], ""),
     ('[printers.A]\naddress = "tcp://a"\ndialect = "tsp"', ["printers.A.dialect", "'tsp'"], "'tspl'"),
+    ('[printers.A]\naddress = "tcp://a"\npromises = ["status"]', ["printers.A.promises", "'status'"], "dialect"),
+    (
+        '[printers.A]\naddress = "tcp://a"\ndialect = "tspl"\npromises = ["status-tlide"]',
+        ["printers.A.promises", "'status-tlide'"],
+        "'status-tilde'",
+    ),
     ('[printers.A]\naddress = "tcp://a"\ndialect = "pcl7"', ["printers.A.dialect", "'pcl7'"], "escpos"),
     ('[printers.""]\naddress = "tcp://a"', ["printers.''"], "[printers."),
     ('[printers." A"]\naddress = "tcp://a"', ["printers.' A'"], "[printers."),

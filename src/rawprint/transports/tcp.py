@@ -262,7 +262,7 @@ class TcpTransport(Transport):
                 lost = self._may_have_been_read()
         if error is None:
             message = f"{self._name} closed the connection"
-        elif lost:
+        elif error.errno in _SILENT:
             message = f"{self._name} does not answer any more"
         else:
             message = f"{self._name} ended the connection: {error.strerror or error}"
