@@ -30,12 +30,12 @@ ROWS = [
         "capabilities",
         "printer",
     ),
-    *("discovery", "journal", "jobs", "documents", "probe", "cli", "__main__"),
+    *("discovery", "journal", "jobs", "flight", "print_queue", "documents", "probe", "cli", "__main__"),
 ]
 # An error names reasons in its annotations, and nothing more of the row below it.
 TYPES_ONLY = {("errors", "status")}
 # These hold values and logic alone: nothing but the standard library, now and later.
-PURE = {"errors", "status", "address", "device_id", "dialects", "capabilities", "printer", "jobs"}
+PURE = {"errors", "status", "address", "device_id", "dialects", "capabilities", "printer", "jobs", "flight"}
 
 
 def ruff(folder):
@@ -105,7 +105,7 @@ def test_a_forbidden_import_is_caught(copy):
         "rawprint/dialects/tspl.py": "import serial",
         "rawprint/dialects/escpos.py": "from usb import core",
         "rawprint/printer.py": "from socket import create_connection",
-        "rawprint/jobs.py": "import asyncio",
+        "rawprint/print_queue.py": "import asyncio",
         "rawprint/cli.py": "import asyncio.subprocess",
         "rawprint/brandnew.py": "import usb.core",
     }

@@ -30,7 +30,8 @@ from rawprint.errors import (
     RawprintError,
     WriteStalled,
 )
-from rawprint.jobs import Job, JobState, PrintQueue
+from rawprint.jobs import Job, JobState
+from rawprint.print_queue import PrintQueue
 from rawprint.printer import Printer, open
 from rawprint.status import Exchange, PrinterState, PrinterStatus, Reason
 

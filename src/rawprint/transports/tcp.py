@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import select
 import socket
-import struct
 import sys
 import time
 from functools import lru_cache
@@ -26,14 +26,18 @@ from rawprint.transports.base import Transport
 if TYPE_CHECKING:
     from rawprint.address import Address
 
-# Bounds what stands between the count and the printer: by default loopback takes 2.9 MB that nobody read.
-_SEND_BUFFER = 65536
+# Bounds what stands between the count and the printer: by default loopback takes 2.9 MB that nobody read. On Linux
+# the bytes that the peer has no room for are bounded, which leaves a fast peer its speed; elsewhere the send buffer is.
+_UNSENT = 65536
 _READ = 4096
 # The far side closed with bytes unacknowledged: its RST, which proves that they did not arrive, takes a round trip.
 _RESOLVE = 1.0
 # A host may hold an acknowledgement back for less than half a second (RFC 1122 section 4.2.3.2).
 _ACKNOWLEDGED_BY = 0.5
 
+_TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; Python knows the name from 3.12 on
+_NON_BLOCKING = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
+_UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EWOULDBLOCK))
 _OFF_HINT = "check that the printer is on and that the address is right"
 _SILENT = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
 
@@ -65,7 +69,7 @@ def open_address(address: Address, timeout: float) -> Transport:
 
 
 def _connect(address: TcpAddress, family: int, target: tuple[str, int], timeout: float) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(family, _NON_BLOCKING)
     try:
         _dial(sock, target, timeout)
     except OSError as error:
@@ -74,27 +78,21 @@ def _connect(address: TcpAddress, family: int, target: tuple[str, int], timeout:
     return sock
 
 
-if sys.platform == "linux":
-    # The socket stays blocking, and each call says that it will not wait: three system calls fewer a connection.
-    _DO_NOT_WAIT = socket.MSG_DONTWAIT
-
-    @lru_cache(maxsize=16)
-    def _timeval(timeout: float) -> bytes:
-        return struct.pack("ll", int(timeout), int(timeout % 1 * 1e6))
-
-    def _dial(sock: socket.socket, target: tuple[str, int], timeout: float) -> None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout))
-        try:
-            sock.connect(target)
-        except BlockingIOError as error:
-            raise TimeoutError(errno.ETIMEDOUT, "timed out") from error
-else:
-    _DO_NOT_WAIT = 0
-
-    def _dial(sock: socket.socket, target: tuple[str, int], timeout: float) -> None:
-        sock.settimeout(timeout)
-        sock.connect(target)
+def _dial(sock: socket.socket, target: tuple[str, int], timeout: float) -> None:
+    if sys.platform != "linux":
         sock.setblocking(False)
+    code = sock.connect_ex(target)
+    if code in _UNDER_WAY:
+        try:
+            sock.getpeername()  # on this machine the handshake is over by now, and needs no waiting for
+        except OSError:
+            if not _wait(sock, write=True, timeout=timeout):
+                raise TimeoutError(errno.ETIMEDOUT, "timed out") from None
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        else:
+            return
+    if code:
+        raise OSError(code, os.strerror(code))
 
 
 @lru_cache(maxsize=64)
@@ -118,7 +116,10 @@ def _look_up(host: str, port: int) -> list[tuple[int, tuple[str, int]]]:
 
 def _set_options(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+    if sys.platform == "linux":
+        sock.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _UNSENT)
+    else:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNSENT)
     # To notice a host that is gone while nothing is sent. TCP_USER_TIMEOUT must stay unset: it would end a connection
     # whose window is closed for long, which is what a printer without paper does.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -198,10 +199,10 @@ class TcpTransport(Transport):
         """See Transport."""
         if self._ended is not None:
             raise self._ended
-        if self._options_due and (self._total or len(data) > _SEND_BUFFER):
+        if self._options_due and (self._total or len(data) > _UNSENT):
             self._tune()
         try:
-            taken = self._sock.send(data, _DO_NOT_WAIT)
+            taken = self._sock.send(data)
         except BlockingIOError:
             taken = self._wait_and_send(data, timeout) if timeout > 0 else 0
         except OSError as error:
@@ -213,7 +214,7 @@ class TcpTransport(Transport):
 
     def _wait_and_send(self, data: memoryview, timeout: float) -> int:
         try:
-            return self._sock.send(data, _DO_NOT_WAIT) if _wait(self._sock, write=True, timeout=timeout) else 0
+            return self._sock.send(data) if _wait(self._sock, write=True, timeout=timeout) else 0
         except BlockingIOError:
             return 0
         except OSError as error:
@@ -228,7 +229,7 @@ class TcpTransport(Transport):
         try:
             if timeout > 0 and not _wait(self._sock, write=False, timeout=timeout):
                 return b""
-            data = self._sock.recv(_READ, _DO_NOT_WAIT)
+            data = self._sock.recv(_READ)
         except BlockingIOError:
             return b""
         except OSError as error:
@@ -305,7 +306,7 @@ class TcpTransport(Transport):
             self._sock.shutdown(socket.SHUT_WR)
             deadline = time.monotonic() + linger
             while (rest := deadline - time.monotonic()) > 0 and _wait(self._sock, write=False, timeout=rest):
-                if not self._sock.recv(_READ, _DO_NOT_WAIT):
+                if not self._sock.recv(_READ):
                     return
         except OSError:
             return  # reset: there is nobody to wait for

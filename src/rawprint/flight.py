@@ -1,0 +1,157 @@
+"""The jobs whose bytes one connection carries: how far each has come, and what the printer's word means for them."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from rawprint.status import PrinterState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rawprint.errors import Disconnected
+    from rawprint.jobs import Job
+    from rawprint.printer import Printer
+    from rawprint.status import PrinterStatus
+
+# No byte taken for so long: the job is `stopped`. A printer that works takes some all the time.
+STALL = 1.0
+# After the last byte the printer is asked until it was found healthy and idle so often, over at least so long: right
+# after the data it may not have begun yet, and a small ticket fits into its buffer whole. A printer that cannot be asked
+# is judged by its connection, which must have held as long.
+SETTLED_ANSWERS = 3
+SETTLED_TIME = 0.5
+
+
+class Flight:
+    """One open printer and its jobs, in the order of their bytes. Used by the queue's thread alone.
+
+    Attributes:
+        printer: The open printer.
+        printing: The job whose bytes go out now.
+        awaiting: Jobs of which every byte was given, and whose end is not known yet.
+    """
+
+    def __init__(self, printer: Printer) -> None:
+        self.printer = printer
+        self.printing: Job | None = None
+        self.awaiting: list[Job] = []
+        self._unconfirmed: deque[Job] = deque()  # jobs of which the far side has not taken every byte
+        self._moved = self._moved_before = time.monotonic()
+
+    def jobs(self) -> Iterator[Job]:
+        """Every job of the connection that has not ended."""
+        yield from self.awaiting
+        if self.printing is not None:
+            yield self.printing
+
+    # -- bytes ---------------------------------------------------------------------------------------------------
+
+    def begin(self, job: Job) -> None:
+        """The job's first byte is the next one."""
+        job._start = self.printer.sent
+        job._before = self.printer.reported
+        self.printing = job
+        self._unconfirmed.append(job)
+        self._moved = self._moved_before = time.monotonic()
+
+    def given(self, job: Job) -> None:
+        """Its last byte was given."""
+        self.printing = None
+        self.awaiting.append(job)
+        job._given_at = self._moved = time.monotonic()
+
+    def count(self) -> bool:
+        """Bring the counts of every job up to date; whether any has moved."""
+        printer, moved = self.printer, False
+        confirmed = printer.sent - printer.unacknowledged()
+        if self.printing is not None:
+            # The printer's own count: an error may come before the job hears of its last bytes.
+            job = self.printing
+            written = min(printer.sent - job._start, job.bytes_total)
+            moved = written != job._written
+            job._written = written
+        while self._unconfirmed:
+            job = self._unconfirmed[0]
+            accepted = min(max(confirmed - job._start, 0), job._written)
+            moved = moved or accepted != job.bytes_accepted
+            job.bytes_accepted = accepted
+            if accepted < job.bytes_total:
+                break
+            self._unconfirmed.popleft()
+        if moved:
+            self._moved_before, self._moved = self._moved, time.monotonic()
+        return moved
+
+    @property
+    def stalled(self) -> bool:
+        """Whether no byte has moved for so long that the printer must have stopped."""
+        return time.monotonic() - self._moved >= STALL
+
+    @property
+    def flowing(self) -> bool:
+        """Whether bytes move again and again: a stopped printer's host still takes a few at long intervals."""
+        return time.monotonic() - self._moved_before < STALL / 2
+
+    # -- words ---------------------------------------------------------------------------------------------------
+
+    @property
+    def held(self) -> bool:
+        """Whether the printer has said on this connection that it is stopped: then no job is begun."""
+        said = self.printer.reported
+        return said is not None and said.state is PrinterState.STOPPED
+
+    def news(self, job: Job) -> PrinterStatus | None:
+        """What the printer has reported since the job began, if anything."""
+        return self.printer.reported if self.printer.reported is not job._before else None
+
+    def judge(self, status: PrinterStatus) -> list[Job]:
+        """Jobs that an answer which finds nothing wrong brings to their end."""
+        now, settled = time.monotonic(), []
+        for job in self.awaiting:
+            if status.state is PrinterState.PROCESSING:
+                job._healthy = 0
+                continue
+            job._healthy += 1
+            if job._healthy == 1:
+                job._healthy_since = now
+            if job._healthy >= SETTLED_ANSWERS and now - job._healthy_since >= SETTLED_TIME:
+                settled.append(job)
+        return settled
+
+    def unhealthy(self) -> None:
+        """The printer is stopped or silent: what it said before proves nothing."""
+        for job in self.awaiting:
+            job._healthy = 0
+
+    def outlasted(self) -> tuple[list[Job], float]:
+        """Jobs after which the connection has held long enough, and when (monotonic) to look for the next."""
+        now = time.monotonic()
+        done = [job for job in self.awaiting if now - job._given_at >= SETTLED_TIME]
+        rest = self.awaiting[len(done) :]
+        return done, (rest[0]._given_at + SETTLED_TIME if rest else now)
+
+    # -- ends ----------------------------------------------------------------------------------------------------
+
+    def end(self, jobs: list[Job]) -> None:
+        """These have ended."""
+        gone = set(map(id, jobs))
+        self.awaiting = [job for job in self.awaiting if id(job) not in gone]
+
+    def lost(self, error: Disconnected) -> tuple[list[Job], list[Job]]:
+        """The connection ended by itself.
+
+        Returns:
+            The jobs of which nothing arrived, which can be printed again, and those of which something may have.
+        """
+        self.count()
+        again: list[Job] = []
+        uncertain: list[Job] = []
+        for job in self.jobs():
+            nothing = job._written == 0 or (job.bytes_accepted == 0 and not error.lost)
+            (again if nothing else uncertain).append(job)
+        for job in again:
+            job._written = job.bytes_accepted = 0
+        return again, uncertain

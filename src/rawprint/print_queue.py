@@ -1,0 +1,683 @@
+"""The queue of one printer: one thread that opens, uses and closes it, and keeps the order of its jobs."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import threading
+import time
+from collections import deque
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from rawprint import address as addresses
+from rawprint.capabilities import Capabilities
+from rawprint.errors import (
+    AccessDenied,
+    AmbiguousAddress,
+    BackendMissing,
+    BadReply,
+    Disconnected,
+    JobCanceled,
+    NoReply,
+    OpenError,
+    RawprintError,
+)
+from rawprint.flight import Flight
+from rawprint.jobs import Job, JobState
+from rawprint.printer import open as open_printer
+from rawprint.printer import resolve_dialect
+from rawprint.status import PrinterState, PrinterStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rawprint.dialects import Decoded, Dialect
+    from rawprint.printer import Printer
+    from rawprint.transports import Transport
+
+# A printer that has answered before and is silent now may be stuck or may have been told not to answer (`ESC !D`).
+# After so long its jobs end as `delivered`: it took every byte and does not report more.
+SILENCE = 30.0
+
+# All in seconds.
+_OPEN_TIMEOUT = 5.0
+_RETRY_FIRST, _RETRY_LAST = 0.1, 5.0
+_ASK_TIMEOUT = 1.5
+# A new connection may be one that the printer's card is about to reset, because it serves another computer; its kernel
+# acknowledges bytes all the same. Only an answer shows that it is served, and it comes within 300 ms from a TSC.
+_CHECK_TIMEOUT = 0.5
+_WATCH_FIRST = 0.05  # a next job that follows at once is not kept waiting by a question
+_WATCH = 0.25
+_WATCH_STOPPED = 0.5
+_REASK = 5.0
+_ACK_FIRST, _ACK_LAST = 0.001, 0.05
+_ACK_WAIT = 0.25  # hosts may delay an acknowledgement by 200 ms
+_LISTEN = 0.5
+_PROGRESS_EVERY = 0.1
+
+# Time does not cure these.
+_PERMANENT = (BackendMissing, AccessDenied, AmbiguousAddress)
+
+_Answer = PrinterStatus | RawprintError
+
+
+class _Ask(NamedTuple):
+    """A question from another thread."""
+
+    callback: Callable[[_Answer], None]
+    timeout: float
+
+
+class PrintQueue:
+    """Prints jobs on one printer, in order, from a thread of its own, and nobody else touches that printer.
+
+    The printer is opened when there is something to do, tried again with growing pauses while it cannot be, and let
+    go when idle, so that other computers can print. A job that had not begun when a connection ended is printed on the
+    next one; of which nothing arrived, too; one that was interrupted ends `uncertain` and is not repeated.
+
+    Attributes:
+        address: As given, in its canonical form.
+        capabilities: What the printer has shown that it answers.
+        last_status: The newest that the printer reported; None before that, and after its connection failed.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        dialect: str | Dialect | None = None,
+        *,
+        on_job: Callable[[Job], None] | None = None,
+        on_status: Callable[[PrinterStatus], None] | None = None,
+        capabilities: Capabilities | None = None,
+        idle_release: float = 2.5,
+        idle_check: float = 5.0,
+        wrap: Callable[[Transport], Transport] | None = None,
+        observer: Callable[[Decoded | BadReply], None] | None = None,
+    ) -> None:
+        """Describe the queue; nothing is opened yet.
+
+        Args:
+            address: The printer's.
+            dialect: Its language. Without it jobs print, and nothing is known of the printer's state.
+            on_job: Called when a job changes (from the queue's thread; once from `submit`'s for a new one).
+            on_status: Called when the printer reports. Neither may block; an exception goes to threading.excepthook.
+            capabilities: What is known of the printer; kept up to date.
+            idle_release: Seconds after which an idle connection is closed.
+            idle_check: An idle connection older than this, seconds, is checked before a job's first byte.
+            wrap: Puts something around each transport, such as a recorder.
+            observer: Called with every decoded reply and push, and with every BadReply.
+
+        Raises:
+            AddressError: The address or the language is none.
+        """
+        parsed = addresses.parse(address)
+        self.address = str(parsed)
+        self._dialect = resolve_dialect(parsed, dialect)
+        self.last_status: PrinterStatus | None = None
+        self.capabilities = capabilities if capabilities is not None else Capabilities()
+        self._on_job = on_job
+        self._on_status = on_status
+        self._idle_release = idle_release
+        self._idle_check = idle_check
+        self._wrap = wrap
+        self._observer = observer
+
+        self._commands: SimpleQueue[Job | _Ask | None] = SimpleQueue()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._close_by: float | None = None
+
+        # All below belongs to the queue's thread.
+        self._flight: Flight | None = None
+        self._pending: deque[Job] = deque()
+        self._asks: deque[_Ask] = deque()
+        self._used = 0.0  # when the connection last carried something
+        self._retry_at = 0.0
+        self._retry_pause = _RETRY_FIRST
+        self._watch_at = 0.0
+        self._silent_since: float | None = None
+        self._asked_at = 0.0
+        self._ack_pause = _ACK_FIRST
+
+    # -- what others call ----------------------------------------------------------------------------------------
+
+    @property
+    def dialect(self) -> str | None:
+        """The name of the printer's language."""
+        return self._dialect.name if self._dialect else None
+
+    @property
+    def pending(self) -> int:
+        """Jobs that have not begun."""
+        return len(self._pending) + self._commands.qsize()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job is being printed, is stopped, or awaits its end."""
+        flight = self._flight
+        return flight is not None and (flight.printing is not None or bool(flight.awaiting))
+
+    def submit(self, data: bytes, *, id: str | None = None) -> Job:
+        """Queue bytes; returns at once with a pending job.
+
+        Args:
+            data: As the printer shall get them, at least one byte.
+            id: The caller's own name for the job.
+
+        Raises:
+            ValueError: No data.
+            JobCanceled: The queue is closed.
+        """
+        if not data:
+            raise ValueError("a job needs at least one byte")
+        job = Job(id or os.urandom(8).hex(), bytes(data), self._changed, self._wake)
+        self._tell(job)
+        self._post(job)
+        return job
+
+    def ask(self, callback: Callable[[_Answer], None], timeout: float = 3.0) -> None:
+        """Ask the printer how it is, without waiting: the queue's thread calls back with the status, or the error.
+
+        The question goes out between jobs. While a job goes out, the last known status is the answer.
+        """
+        self._post(_Ask(callback, timeout))
+
+    def status(self, timeout: float = 3.0) -> PrinterStatus:
+        """Ask the printer how it is, and wait for it; see `ask`.
+
+        Raises:
+            NoReply, BadReply, OpenError, Disconnected: As Printer.status and rawprint.open do.
+        """
+        answers: SimpleQueue[_Answer] = SimpleQueue()
+        self.ask(answers.put, timeout)
+        try:
+            # Opening the printer has a time-out of its own, and a question may be ahead of this one.
+            answer = answers.get(timeout=timeout + _OPEN_TIMEOUT + _ASK_TIMEOUT)
+        except Empty:
+            raise NoReply("the queue did not come to ask in time") from None
+        if isinstance(answer, RawprintError):
+            raise answer
+        return answer
+
+    def close(self, timeout: float = 5.0) -> None:
+        """End the queue. Pending jobs are canceled; the job in print may finish within `timeout` seconds.
+
+        What is then still unfinished ends `uncertain`.
+        """
+        atexit.unregister(self.close)
+        with self._changed:
+            if self._close_by is None:
+                self._close_by = time.monotonic() + timeout
+            thread = self._thread
+        if thread is not None:
+            self._wake()
+            thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _post(self, command: Job | _Ask) -> None:
+        with self._changed:
+            if self._close_by is not None:
+                raise JobCanceled("the queue is closed")
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=f"rawprint {self.address}", daemon=True)
+                self._thread.start()
+                atexit.register(self.close)
+        self._commands.put(command)
+
+    def _wake(self) -> None:
+        self._commands.put(None)
+
+    # -- the thread ----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._finished():
+                self._receive(self._pause())
+                self._work()
+        finally:
+            with self._changed:
+                self._close_by = self._close_by or time.monotonic()
+            self._release()
+            self._receive(0)
+            while self._pending:
+                self._never_begun(self._pending.popleft(), "the queue was closed before its first byte")
+            while self._asks:
+                _guarded(self._asks.popleft().callback, JobCanceled("the queue is closed"))
+
+    def _finished(self) -> bool:
+        if self._close_by is None:
+            return False
+        awaiting = self._flight is not None and self._flight.awaiting
+        return not awaiting or time.monotonic() >= self._close_by
+
+    def _receive(self, timeout: float | None) -> None:
+        """Take in what other threads asked for; waits until there is something, or until it is time to work."""
+        try:
+            command = self._commands.get(timeout=timeout) if timeout != 0 else self._commands.get_nowait()
+            while True:
+                if isinstance(command, Job):
+                    self._pending.append(command)
+                elif command is not None:
+                    self._asks.append(command)
+                command = self._commands.get_nowait()
+        except Empty:
+            pass
+
+    def _pause(self) -> float | None:
+        """Seconds until there is something to do by itself; None: nothing."""
+        if self._asks:
+            return 0.0
+        flight, due = self._flight, []
+        if self._pending:
+            due.append(self._watch_at if flight and flight.held else self._retry_at)
+        if flight and flight.awaiting:
+            due.append(self._watch_at)
+        elif flight:
+            due.append(min(self._used + self._idle_release, time.monotonic() + _LISTEN))
+        if self._close_by is not None:
+            due.append(self._close_by)
+        return max(min(due) - time.monotonic(), 0.0) if due else None
+
+    def _work(self) -> None:
+        for job in [job for job in self._pending if job._cancel or self._close_by is not None]:
+            self._pending.remove(job)
+            self._never_begun(job, "canceled before its first byte")
+        while self._asks:
+            self._answer(self._asks.popleft())
+        flight, now = self._flight, time.monotonic()
+        held = flight is not None and flight.held
+        # Between two jobs, too: one question in a quarter of a second costs no throughput.
+        watch = flight is not None and (flight.awaiting or (held and self._pending)) and now >= self._watch_at
+        if flight is not None and watch:
+            self._watch(flight)
+        elif self._pending and not held:
+            if now >= self._retry_at:
+                self._print(self._pending.popleft())
+        elif flight is not None and not flight.awaiting:
+            self._idle(flight)
+
+    # -- the connection ------------------------------------------------------------------------------------------
+
+    def _open(self, timeout: float = _OPEN_TIMEOUT) -> Flight:
+        """The printer, opened if it is not open.
+
+        Raises:
+            OpenError: It cannot be opened now; when to try again is noted.
+        """
+        if self._flight is None:
+            try:
+                printer = open_printer(
+                    self.address,
+                    self._dialect,
+                    timeout=timeout,
+                    capabilities=self.capabilities,
+                    wrap=self._wrap,
+                    observer=self._observer,
+                )
+            except OpenError:
+                self.last_status = None
+                self._back_off()
+                raise
+            self._flight = Flight(printer)
+            self._used = time.monotonic()
+        return self._flight
+
+    def _back_off(self) -> None:
+        import random  # noqa: PLC0415  (5 ms that only a failure costs)
+
+        self._retry_at = time.monotonic() + self._retry_pause * random.uniform(0.75, 1.25)  # noqa: S311
+        self._retry_pause = min(self._retry_pause * 2, _RETRY_LAST)
+
+    def _release(self) -> None:
+        """Close the connection in peace. What the far side has taken whole is delivered: it can report no more."""
+        flight, self._flight = self._flight, None
+        if flight is None:
+            return
+        flight.count()
+        flight.printer.close()
+        for job in list(flight.jobs()):
+            if job.taken and job.state is not JobState.STOPPED:
+                self._delivered(job, flight)
+            else:
+                job.error = Disconnected(
+                    "the connection was closed before the printer had finished",
+                    hint="look whether it came out before you print it again",
+                )
+                self._set(job, JobState.UNCERTAIN)
+
+    def _lost(self, error: Disconnected) -> None:
+        """The connection ended by itself."""
+        flight, self._flight = self._flight, None
+        self.last_status = None
+        if flight is None:
+            return
+        again, uncertain = flight.lost(error)
+        flight.printer.close()
+        for job in (*again, *uncertain):
+            job.error = error
+            job.reasons = {}
+            self._set(job, JobState.PENDING if job in again else JobState.UNCERTAIN)
+        if again:
+            self._pending.extendleft(reversed(again))
+            self._back_off()
+
+    def _ready(self) -> Flight:
+        """An open printer to which a job's first byte may go.
+
+        A printer drops idle connections, some with RST, some without a word: one that was idle is checked.
+
+        Raises:
+            OpenError: It cannot be opened now.
+            Disconnected: It could, and the connection ended before the first byte.
+        """
+        flight = self._flight
+        mute = self.capabilities.is_mute(self._dialect)
+        if flight is not None:
+            flight.printer.listen()
+            if time.monotonic() - self._used <= self._idle_check or flight.awaiting:
+                return flight
+            if not mute and self._checked(flight.printer):
+                return flight
+            self._release()
+        flight = self._open()
+        if not mute:
+            self._checked(flight.printer)
+        return flight
+
+    def _checked(self, printer: Printer) -> bool:
+        """Whether the printer answers on this connection; if it is stopped, that is then known.
+
+        Raises:
+            Disconnected: It is not served.
+        """
+        try:
+            if printer.check(_CHECK_TIMEOUT).state is PrinterState.STOPPED:
+                self._heard(printer.status(_ASK_TIMEOUT))
+        except (NoReply, BadReply):
+            return False
+        return True
+
+    # -- one job -------------------------------------------------------------------------------------------------
+
+    def _print(self, job: Job) -> None:
+        try:
+            flight = self._ready()
+        except OpenError as error:
+            self._not_ready(job, error)
+            return
+        except Disconnected as error:
+            self._lost(error)
+            self._back_off()
+            self._not_ready(job, error)
+            return
+        if flight.held:
+            self._pending.appendleft(job)
+            self._hold(flight)
+            return
+        job.error = None
+        job.reasons = {}
+        job.state = JobState.PROCESSING  # told with the first byte, not before it
+        flight.begin(job)
+        told = 0.0
+
+        def progress(_: int) -> None:
+            nonlocal told
+            if flight.count() and time.monotonic() - told >= _PROGRESS_EVERY:
+                told = time.monotonic()
+                self._tell(job)
+            self._step(job, flight)
+
+        try:
+            flight.printer.print(job._data, progress=progress)
+        except JobCanceled as error:
+            self._broken_off(job, flight, error)
+        except Disconnected as error:
+            self._lost(error)
+        else:
+            self._given(job, flight)
+
+    def _not_ready(self, job: Job, error: RawprintError) -> None:
+        job.error = error
+        if isinstance(error, _PERMANENT):
+            self._set(job, JobState.FAILED)
+        else:
+            self._pending.appendleft(job)
+            self._tell(job)
+
+    def _given(self, job: Job, flight: Flight) -> None:
+        flight.given(job)
+        self._used = job._given_at
+        self._retry_pause = _RETRY_FIRST
+        self._silent_since = None
+        self._ack_pause = _ACK_FIRST
+        if len(flight.awaiting) == 1:
+            self._watch_at = self._used + _WATCH_FIRST
+        self._tell(job)
+
+    def _broken_off(self, job: Job, flight: Flight, error: JobCanceled) -> None:
+        flight.count()
+        flight.printing = None
+        job.error = error
+        job.reasons = {}
+        self._set(job, JobState.UNCERTAIN if self._close_by is not None else JobState.CANCELED)
+        # The printer holds half a job. The next one at least begins on a connection of its own.
+        self._release()
+
+    def _step(self, job: Job, flight: Flight) -> None:
+        """Between two writes of a job: what others asked for, and what the printer said meanwhile."""
+        self._receive(0)
+        while self._asks and job._written < job.bytes_total:  # after the last byte the printer itself can be asked
+            _guarded(self._asks.popleft().callback, self.last_status or PrinterStatus())
+        out_of_time = self._close_by is not None and time.monotonic() >= self._close_by
+        if (job._cancel or out_of_time) and job._written < job.bytes_total:
+            raise JobCanceled("canceled in the middle of the job", written=job._written)
+        self._notice(flight.printer)
+        said = flight.news(job)
+        if said is not None and said.state is PrinterState.STOPPED:
+            self._stop(job, said)
+        elif flight.stalled:
+            self._stop(job, None)
+        elif job.state is JobState.STOPPED and (flight.flowing or job.reasons):
+            self._go_on(job)
+
+    # -- states --------------------------------------------------------------------------------------------------
+
+    def _stop(self, job: Job, said: PrinterStatus | None) -> None:
+        if self._flight is not None:
+            self._flight.count()
+        reasons = dict.fromkeys(said.stop_reasons, True) if said else {}
+        if job.state is not JobState.STOPPED or job.reasons != reasons:
+            job.reasons = reasons
+            self._set(job, JobState.STOPPED)
+
+    def _go_on(self, job: Job) -> None:
+        job.reasons = {}
+        self._set(job, JobState.PROCESSING)
+
+    def _hold(self, flight: Flight) -> None:
+        """The printer is stopped before the next job began: it waits, and says why."""
+        self._watch_at = time.monotonic() + _WATCH_STOPPED
+        if self._pending and flight.printer.reported is not None:
+            job, reasons = self._pending[0], dict.fromkeys(flight.printer.reported.stop_reasons, True)
+            if job.reasons != reasons:
+                job.reasons = reasons
+                self._tell(job)
+
+    def _delivered(self, job: Job, flight: Flight, *evidence: str) -> None:
+        job.evidence = (flight.printer.transport.counts, *evidence)
+        job.reasons = {}
+        self._set(job, JobState.DELIVERED)
+
+    def _never_begun(self, job: Job, message: str) -> None:
+        error = JobCanceled(message)
+        error.__cause__ = job.error  # what it had waited for
+        job.error = error
+        self._set(job, JobState.CANCELED)
+
+    def _set(self, job: Job, state: JobState) -> None:
+        job.state = state
+        if state.ended:
+            job._data = b""  # others may keep the job for long
+        self._tell(job)
+
+    def _tell(self, job: Job) -> None:
+        with self._changed:
+            self._changed.notify_all()
+        if self._on_job is not None:
+            _guarded(self._on_job, job)
+
+    # -- what the printer says -----------------------------------------------------------------------------------
+
+    def _notice(self, printer: Printer) -> None:
+        """Pass on a push."""
+        if printer.reported is not None and printer.reported is not self.last_status:
+            self._heard(printer.reported)
+
+    def _heard(self, status: PrinterStatus) -> None:
+        self.last_status = status
+        self._used = time.monotonic()
+        if self._on_status is not None:
+            _guarded(self._on_status, status)
+
+    def _answer(self, ask: _Ask) -> None:
+        """Ask the printer for somebody else, between jobs."""
+        answer: _Answer
+        kept = self._flight is not None
+        try:
+            flight = self._open(min(ask.timeout, _OPEN_TIMEOUT))
+            if flight.awaiting and not flight.printer.wait_acknowledged(_ACK_WAIT):
+                answer = self.last_status or PrinterStatus()  # it takes no bytes: a question would only wait behind
+            else:
+                answer = flight.printer.status(ask.timeout)
+                self._heard(answer)
+        except Disconnected as error:
+            self._lost(error)
+            if kept:  # it may have died long ago: only a new connection can tell
+                self._answer(ask)
+                return
+            answer = error
+        except RawprintError as error:
+            self.last_status = None
+            answer = error
+            if isinstance(error, (NoReply, BadReply)) and not self.busy:
+                self._release()  # a new connection begins in step
+        _guarded(ask.callback, answer)
+
+    def _idle(self, flight: Flight) -> None:
+        """Nothing to do: hear what comes unasked, and let go of the printer after a while."""
+        try:
+            flight.printer.listen()
+            self._notice(flight.printer)
+        except Disconnected as error:
+            self._lost(error)
+        else:
+            if time.monotonic() - self._used >= self._idle_release:
+                self._release()
+
+    def _watch(self, flight: Flight) -> None:
+        """All bytes of some jobs are given, or a job waits for a stopped printer: see how things stand."""
+        printer = flight.printer
+        try:
+            printer.listen()
+            self._notice(printer)
+            if not self._acknowledged(flight):
+                return
+            if self.capabilities.is_mute(self._dialect):
+                self._judge_by_connection(flight)
+                return
+            now = time.monotonic()
+            if printer.unanswered and self._silent_since is not None and now - self._asked_at < _REASK:
+                self._silence(flight)
+                return
+            self._asked_at = now
+            status = printer.status(_ASK_TIMEOUT)
+        except Disconnected as error:
+            self._lost(error)
+        except (NoReply, BadReply):
+            self._silence(flight)
+        else:
+            self._silent_since = None
+            self._heard(status)
+            self._judge(flight, status)
+
+    def _acknowledged(self, flight: Flight) -> bool:
+        """Whether the far side has taken all; if not, when to look again, and whether that is a stop."""
+        if flight.count():
+            self._ack_pause = _ACK_FIRST
+            for job in flight.awaiting:
+                if job.state is not JobState.STOPPED:
+                    self._tell(job)
+                elif flight.flowing:
+                    self._go_on(job)
+        if not flight.printer.unacknowledged():
+            return True
+        if flight.stalled:
+            for job in flight.awaiting:
+                if not job.taken:
+                    self._stop(job, flight.news(job))
+        self._watch_at = time.monotonic() + self._ack_pause
+        self._ack_pause = min(self._ack_pause * 2, _ACK_LAST)
+        return False
+
+    def _judge(self, flight: Flight, status: PrinterStatus) -> None:
+        """What an answer means for the jobs that await their end."""
+        if status.state is PrinterState.STOPPED:
+            flight.unhealthy()
+            for job in flight.awaiting:
+                self._stop(job, status)
+            self._hold(flight)
+            return
+        self._watch_at = time.monotonic() + _WATCH
+        for job in flight.awaiting:
+            if job.state is JobState.STOPPED:
+                self._go_on(job)
+        evidence = ("status",) if status.state is PrinterState.IDLE else ()
+        self._deliver(flight.judge(status), flight, *evidence)
+
+    def _judge_by_connection(self, flight: Flight) -> None:
+        """The printer cannot be asked: if the connection holds a while after the last byte, it took them."""
+        done, self._watch_at = flight.outlasted()
+        self._deliver(done, flight)
+
+    def _silence(self, flight: Flight) -> None:
+        """The printer did not answer, or not in a way that can be trusted."""
+        now = time.monotonic()
+        if not self.capabilities.has_answered(self._dialect):
+            self._judge_by_connection(flight)
+            return
+        if self._silent_since is None:
+            self._silent_since = now
+        self._watch_at = now + _WATCH_STOPPED
+        flight.unhealthy()
+        if now - self._silent_since >= SILENCE:
+            flight.printer.reported = self.last_status = None  # what it said so long ago holds nothing up
+            self._deliver(flight.awaiting, flight)
+            return
+        for job in flight.awaiting:
+            if job.state is not JobState.STOPPED:
+                self._stop(job, None)
+
+    def _deliver(self, jobs: list[Job], flight: Flight, *evidence: str) -> None:
+        flight.end(jobs)
+        for job in jobs:
+            self._delivered(job, flight, *evidence)
+        if jobs:
+            self._used = time.monotonic()
+
+
+def _guarded(callback: Callable[..., None], *arguments: object) -> None:
+    """Call somebody else's code: what it raises must not end the queue."""
+    try:
+        callback(*arguments)
+    except Exception:  # noqa: BLE001
+        import sys  # noqa: PLC0415
+
+        with contextlib.suppress(Exception):
+            threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
