@@ -39,7 +39,7 @@ def main() -> int:
     args = _arguments().parse_args()
     rounds = args.rounds or (QUICK_ROUNDS if args.quick else ROUNDS)
     load_before, begin = _load(), time.monotonic()
-    print(f"{_machine()}; load {load_before}; {rounds} rounds\n")
+    print(f"{_machine()}; load {load_before}; {rounds} rounds; {_place(args.place)}\n")
     print(_line(("", "ours", "floor", "value", "quartiles", "blocks", "limit", "")))
     rows: list[Row] = []
     notes: dict[str, int] = {}
@@ -68,6 +68,25 @@ def main() -> int:
     return 1 if args.strict and missed else 0
 
 
+def _place(place: str) -> str:
+    """Put the peer where a printer is: a printer has a processor of its own, and never shares ours.
+
+    Left to the scheduler, both run on one CPU or on two as it likes, and the floor of a round trip changes threefold.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return "the system decides where bench and peer run"
+    ours, *others = sorted(os.sched_getaffinity(0))
+    if place == "apart" and others:
+        os.sched_setaffinity(0, {ours})
+        os.environ["PEER_CPU"] = str(others[0])
+        return "bench and peer on a CPU each"
+    if place != "free":
+        os.sched_setaffinity(0, {ours})
+        os.environ["PEER_CPU"] = str(ours)
+        return "bench and peer on one CPU"
+    return "the system decides where bench and peer run"
+
+
 def _rows(rounds: int) -> Iterator[Row]:
     yield from latency.control(rounds)
     yield from latency.new_connection(rounds)
@@ -84,6 +103,12 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
     parser.add_argument("--rounds", type=int, metavar="N", help=f"how often each is measured (default: {ROUNDS})")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds: under 10 s, and rough")
+    parser.add_argument(
+        "--place",
+        choices=("apart", "together", "free"),
+        default="apart",
+        help="where bench and peer run: on a CPU each (as a printer does; default), on one, or as the system likes",
+    )
     parser.add_argument("--strict", action="store_true", help="exit code 1 if a limit is missed")
     return parser
 

@@ -90,6 +90,8 @@ def _end_with_input() -> None:
 
 def main() -> None:
     kind, *size = sys.argv[1:]
+    if cpu := os.environ.get("PEER_CPU"):
+        os.sched_setaffinity(0, {int(cpu)})
     listener = socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=_end_with_input, daemon=True).start()
     os.write(1, b"%d\n" % listener.getsockname()[1])

@@ -132,6 +132,7 @@ class PrintQueue:
         # All below belongs to the queue's thread.
         self._flight: Flight | None = None
         self._pending: deque[Job] = deque()
+        self._look_through = False  # for pending jobs that were canceled
         self._asks: deque[_Ask] = deque()
         self._used = 0.0  # when the connection last carried something
         self._retry_at = 0.0
@@ -264,7 +265,9 @@ class PrintQueue:
             while True:
                 if isinstance(command, Job):
                     self._pending.append(command)
-                elif command is not None:
+                elif command is None:
+                    self._look_through = True
+                else:
                     self._asks.append(command)
                 command = self._commands.get_nowait()
         except Empty:
@@ -286,9 +289,11 @@ class PrintQueue:
         return max(min(due) - time.monotonic(), 0.0) if due else None
 
     def _work(self) -> None:
-        for job in [job for job in self._pending if job._cancel or self._close_by is not None]:
-            self._pending.remove(job)
-            self._never_begun(job, "canceled before its first byte")
+        if self._look_through:
+            self._look_through = False
+            for job in [job for job in self._pending if job._cancel or self._close_by is not None]:
+                self._pending.remove(job)
+                self._never_begun(job, "canceled before its first byte")
         while self._asks:
             self._answer(self._asks.popleft())
         flight, now = self._flight, time.monotonic()

@@ -151,7 +151,8 @@ class Printer:
         total = len(view)
         written = 0
         self._after_job = True
-        self._flush(None)
+        if self._unsent:
+            self._flush(None)
         moved = time.monotonic() if timeout is not None else 0.0
         before = self.reported
         while written < total:
@@ -346,8 +347,9 @@ class Printer:
         reader = self._reader
         if reader is None:
             raise NoReply("without a language there is nothing to ask")
-        self._flush(deadline)
-        taken = self.transport.write(memoryview(query.request), max(deadline - time.monotonic(), 0.0))
+        if self._unsent:
+            self._flush(deadline)
+        taken = self.transport.write(memoryview(query.request), deadline - time.monotonic())
         if taken == 0:
             raise NoReply(
                 "the printer takes no bytes, so it cannot be asked", hint="it may be out of paper or in error"
@@ -356,9 +358,9 @@ class Printer:
         self._unsent = query.request[taken:]
         self._owed.append(query)
         late: tuple[Decoded, bytes] | None = None
-        while True:
-            decoded = self._next(deadline)
-            if decoded is not None:
+        while (rest := deadline - time.monotonic()) > 0:
+            reader.feed(self.transport.read(rest))
+            while (decoded := self._next(deadline)) is not None:
                 raw = reader.take(decoded)
                 self._observe(decoded)
                 if decoded.answers is None:
@@ -372,10 +374,6 @@ class Printer:
                     return decoded, raw
                 late = decoded, raw
                 deadline = min(deadline, time.monotonic() + _LATE)
-            rest = deadline - time.monotonic()
-            if rest <= 0:
-                break
-            reader.feed(self.transport.read(rest))
         if reader.rest:
             raw = reader.rest
             reader.clear()

@@ -7,6 +7,8 @@ their fixed bits: DLE EOT is 0xx1xx10, the first ASB byte 0xx1xx00, the other th
 
 from __future__ import annotations
 
+from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rawprint.dialects.base import Decoded, Dialect, Query, combine
@@ -48,6 +50,7 @@ def _without_cover(reasons: dict[Reason, bool]) -> dict[Reason, bool]:
     return reasons
 
 
+@lru_cache(maxsize=1024)
 def _real_time(byte: int, query: Query) -> Decoded:
     # Bit 2 of DLE EOT 1 is the level of the drawer's pin; which level means open depends on the drawer.
     if query is PRINTER:
@@ -62,7 +65,7 @@ def _real_time(byte: int, query: Query) -> Decoded:
         reasons = _errors(byte)
     else:
         reasons = {Reason.MEDIA_LOW: bool(byte & 0x0C), Reason.MEDIA_EMPTY: bool(byte & 0x60)}
-    return Decoded(1, query, reasons)
+    return Decoded(1, query, MappingProxyType(reasons))
 
 
 def _automatic(buffer: bytes) -> Decoded | None:

@@ -8,6 +8,8 @@ printer is paused, printing or in error; `~!` commands are not.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from types import MappingProxyType
 
 from rawprint.dialects.base import Decoded, Dialect, Query
 from rawprint.errors import BadReply
@@ -65,12 +67,14 @@ def _mask(table: tuple[tuple[int, Reason], ...], byte: int, reasons: dict[Reason
         reasons[reason] = reasons.get(reason, False) or bool(byte & bit)
 
 
+@lru_cache(maxsize=512)
 def _short(byte: int, *, alone: bool) -> Decoded:
     reasons: dict[Reason, bool] = {}
     _mask(_SHORT, byte, reasons)
-    return Decoded(1, STATUS, reasons, bool(byte & _PRINTING), alone)
+    return Decoded(1, STATUS, MappingProxyType(reasons), bool(byte & _PRINTING), alone)
 
 
+@lru_cache(maxsize=64)
 def _long(frame: bytes, query: Query) -> Decoded:
     code, warning, error1, error2 = frame[1], frame[2] - _BASE, frame[3] - _BASE, frame[4] - _BASE
     reasons: dict[Reason, bool] = {}
@@ -86,7 +90,9 @@ def _long(frame: bytes, query: Query) -> Decoded:
         reasons[Reason.MEDIA_LOW] = True
     if warning & 0x02:
         reasons[Reason.MARKER_SUPPLY_LOW] = True
-    return Decoded(_FRAME, query, reasons, code in _PROCESSING_CODES if code in _KNOWN_CODES else None)
+    return Decoded(
+        _FRAME, query, MappingProxyType(reasons), code in _PROCESSING_CODES if code in _KNOWN_CODES else None
+    )
 
 
 def _is_frame(head: bytes) -> bool:
@@ -116,7 +122,7 @@ def decode(buffer: bytes, asked: tuple[Query, ...]) -> Decoded | None:
     if buffer[0] == 0x02 and not jam:
         if not _is_frame(buffer[:_FRAME]) or long is None:
             raise BadReply("no TSPL status", raw=buffer)
-        return _long(buffer, long) if len(buffer) >= _FRAME else None
+        return _long(buffer[:_FRAME], long) if len(buffer) >= _FRAME else None
     if STATUS not in asked:
         raise BadReply("bytes that nobody asked for", raw=buffer)
     return _short(buffer[0], alone=buffer == b"\x02")

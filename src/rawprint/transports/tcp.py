@@ -24,6 +24,8 @@ from rawprint.errors import (
 from rawprint.transports.base import Transport
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rawprint.address import Address
 
 # Bounds what stands between the count and the printer: by default loopback takes 2.9 MB that nobody read. On Linux
@@ -191,6 +193,7 @@ class TcpTransport(Transport):
         self._last_count = 0
         # Socket options cost as much as a connection; a first small write needs none of them, and goes before.
         self._options_due = True
+        self._poll: Callable[[float], object] | None = None
         self._total = 0
         self._written_at = 0.0
         self._heard = False
@@ -227,7 +230,7 @@ class TcpTransport(Transport):
         if self._options_due:
             self._tune()
         try:
-            if timeout > 0 and not _wait(self._sock, write=False, timeout=timeout):
+            if timeout > 0 and not self._readable(timeout):
                 return b""
             data = self._sock.recv(_READ)
         except BlockingIOError:
@@ -245,6 +248,15 @@ class TcpTransport(Transport):
             with contextlib.suppress(OSError, ValueError):  # closed by another thread: the last count stands
                 self._last_count = _unacknowledged(self._sock)
         return self._last_count
+
+    def _readable(self, timeout: float) -> bool:
+        if sys.platform == "win32":
+            return _wait(self._sock, write=False, timeout=timeout)
+        if self._poll is None:
+            poller = select.poll()
+            poller.register(self._sock, select.POLLIN)
+            self._poll = poller.poll
+        return bool(self._poll(timeout * 1000))
 
     def _tune(self) -> None:
         self._options_due = False
