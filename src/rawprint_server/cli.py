@@ -100,7 +100,8 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
         from uvloop import new_event_loop  # noqa: PLC0415 - an extra
     except ImportError:
         return asyncio.new_event_loop()
-    return new_event_loop()
+    loop: asyncio.AbstractEventLoop = new_event_loop()
+    return loop
 
 
 async def _run(config: Config) -> None:
