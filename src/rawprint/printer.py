@@ -28,6 +28,7 @@ _ALONE = 0.02
 # How long to wait for the second of two answers when an earlier question is still unanswered.
 _LATE = 0.3
 _DRAIN_LIMIT = 65536
+_MAX_OWED = 16  # questions left unanswered before the oldest is given up
 # A close waits so long for the far side to take and pass on what it was given; _SETTLED after a job it surely has.
 _LINGER = 1.0
 _SETTLED = 5.0
@@ -159,6 +160,7 @@ class Printer:
             taken = self.transport.write(view[written:] if written else view, _TICK)
             written += taken
             self.sent += taken
+            self._printed_at = time.monotonic()
             if written < total or progress:
                 self._listen()
                 if progress:
@@ -176,7 +178,6 @@ class Printer:
                         reasons=said.reasons if said else {},
                         hint="see what the printer needs (paper, cover, error lamp); do not send those bytes again",
                     )
-        self._printed_at = time.monotonic()
         return written
 
     def unacknowledged(self) -> int:
@@ -357,6 +358,7 @@ class Printer:
         self.sent += taken
         self._unsent = query.request[taken:]
         self._owed.append(query)
+        del self._owed[:-_MAX_OWED]
         late: tuple[Decoded, bytes] | None = None
         while (rest := deadline - time.monotonic()) > 0:
             reader.feed(self.transport.read(rest))
