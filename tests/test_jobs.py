@@ -528,6 +528,51 @@ def test_callbacks_that_fail_end_nothing(virtual, monkeypatch):
     assert raised.get(timeout=PATIENCE).exc_type is RuntimeError
 
 
+def test_a_bug_or_a_system_out_of_means_costs_one_job_at_most(virtual, queues, monkeypatch):
+    """Whatever breaks: the queue goes on, what had not begun is printed, what had is uncertain, who asked is told."""
+    raised = queue.SimpleQueue()
+    monkeypatch.setattr(threading, "excepthook", raised.put)
+    listener = virtual("tspl")
+    printing = queues(listener.address, "tspl")
+    breaks = {"open": 1, "print": 1, "status": 1}
+    module = rawprint.print_queue
+
+    def breaking(name, function):
+        def call(*arguments, **options):
+            if breaks[name]:
+                breaks[name] -= 1
+                if name == "print":
+                    function(arguments[0], b"half\r\n")
+                raise OSError(24, "Too many open files")
+            return function(*arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(module, "open_printer", breaking("open", module.open_printer))
+    monkeypatch.setattr(rawprint.Printer, "print", breaking("print", rawprint.Printer.print))
+    monkeypatch.setattr(rawprint.Printer, "status", breaking("status", rawprint.Printer.status))
+    first, second = printing.submit(b"FIRST\r\n"), printing.submit(b"SECOND\r\n")
+    assert first.wait(PATIENCE)
+    assert first.state is JobState.UNCERTAIN
+    assert second.wait(PATIENCE)
+    assert second.state in (JobState.DELIVERED, JobState.UNCERTAIN)  # asking may break after its last byte
+    breaks["status"] = 1
+    with pytest.raises(rawprint.RawprintError, match="Too many open files"):
+        printing.status()
+    assert printing.status().state is PrinterState.IDLE
+    assert raised.get(timeout=PATIENCE).exc_type is OSError
+    assert listener.printed() == b"half\r\nSECOND\r\n"
+
+
+def test_no_descriptor_left_is_an_error_with_a_code(monkeypatch, closed_port):
+    def none_left(*_):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(socket, "socket", none_left)
+    with pytest.raises(rawprint.PrinterNotFound, match="Too many open files"):
+        rawprint.open(f"tcp://127.0.0.1:{closed_port}", "tspl")
+
+
 def test_bad_input(virtual, queues):
     with pytest.raises(rawprint.AddressError):
         rawprint.PrintQueue("nonsense")

@@ -43,6 +43,10 @@ class TcpAddress:
     host: str
     port: int = DEFAULT_PORT
 
+    def __post_init__(self) -> None:
+        name, percent, zone = self.host.partition("%")  # names know no case, zones do: one printer, one address
+        object.__setattr__(self, "host", name.lower() + percent + zone)
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"tcp://{host}:{self.port}"

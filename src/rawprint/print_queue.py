@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -132,6 +133,7 @@ class PrintQueue:
         # All below belongs to the queue's thread.
         self._flight: Flight | None = None
         self._pending: deque[Job] = deque()
+        self._at: Job | _Ask | None = None  # what the thread is busy with, and has not passed on
         self._look_through = False  # for pending jobs that were canceled
         self._asks: deque[_Ask] = deque()
         self._used = 0.0  # when the connection last carried something
@@ -241,7 +243,10 @@ class PrintQueue:
         try:
             while not self._finished():
                 self._receive(self._pause())
-                self._work()
+                try:
+                    self._work()
+                except Exception as error:  # noqa: BLE001  (a bug, or a system out of memory: the next job must print)
+                    self._survive(error)
         finally:
             with self._changed:
                 self._close_by = self._close_by or time.monotonic()
@@ -251,6 +256,19 @@ class PrintQueue:
                 self._never_begun(self._pending.popleft(), "the queue was closed before its first byte")
             while self._asks:
                 _guarded(self._asks.popleft().callback, JobCanceled("the queue is closed"))
+
+    def _survive(self, error: Exception) -> None:
+        """Something broke that should not: what is not known to be whole is uncertain, and the queue goes on."""
+        _report()
+        at, self._at = self._at, None
+        self._lost(
+            Disconnected(f"printing broke off: {error!r}", hint="please report this, with the traceback", lost=True)
+        )
+        self._back_off()
+        if isinstance(at, Job) and at.state is JobState.PENDING and at not in self._pending:
+            self._pending.appendleft(at)
+        elif isinstance(at, _Ask):
+            _guarded(at.callback, RawprintError(f"asking broke off: {error!r}"))
 
     def _finished(self) -> bool:
         if self._close_by is None:
@@ -295,7 +313,9 @@ class PrintQueue:
                 self._pending.remove(job)
                 self._never_begun(job, "canceled before its first byte")
         while self._asks:
-            self._answer(self._asks.popleft())
+            self._at = self._asks.popleft()
+            self._answer(self._at)
+        self._at = None
         flight, now = self._flight, time.monotonic()
         held = flight is not None and flight.held
         # Between two jobs, too: one question in a quarter of a second costs no throughput.
@@ -304,7 +324,9 @@ class PrintQueue:
             self._watch(flight)
         elif self._pending and not held:
             if now >= self._retry_at:
-                self._print(self._pending.popleft())
+                self._at = self._pending.popleft()
+                self._print(self._at)
+                self._at = None
         elif flight is not None and not flight.awaiting:
             self._idle(flight)
 
@@ -405,6 +427,8 @@ class PrintQueue:
         try:
             if printer.check(_CHECK_TIMEOUT).state is PrinterState.STOPPED:
                 self._heard(printer.status(_ASK_TIMEOUT))
+            elif self.last_status is not None and self.last_status.state is PrinterState.STOPPED:
+                self.last_status = None  # so it said on an earlier connection, and it is so no more
         except (NoReply, BadReply):
             return False
         return True
@@ -682,7 +706,10 @@ def _guarded(callback: Callable[..., None], *arguments: object) -> None:
     try:
         callback(*arguments)
     except Exception:  # noqa: BLE001
-        import sys  # noqa: PLC0415
+        _report()
 
-        with contextlib.suppress(Exception):
-            threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
+
+def _report() -> None:
+    """Show the exception that is being handled, as an exception of a thread is shown."""
+    with contextlib.suppress(Exception):
+        threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))

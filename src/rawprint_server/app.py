@@ -35,6 +35,9 @@ FORBIDDEN = 4403  # close code for a page whose origin is not allowed
 REASON_BYTES = 123  # what fits into a close frame
 FOREIGN_BYTES = 1024  # longest message that is taken in, and thrown away, while a foreign page is being closed
 CLOSE_SECONDS = 2.0  # how long a client may take over the end of its connection
+ORIGIN_LOGGED = 100  # characters of an origin that are logged
+REFUSED_EVERY = 60.0  # seconds between two log lines about the same refused origin
+REFUSED_KEPT = 100  # origins of which that is remembered
 PORT_TRIES = 20  # how often a free port is looked for that is free on IPv4 and IPv6
 
 _TYPES = {
@@ -75,6 +78,7 @@ class App:
         self._hub: Hub
         self._servers: list[Server] = []
         self._connections: set[ServerConnection] = set()
+        self._refused: dict[str, float] = {}  # origin -> when it was last logged
         self._files = _static_files()
 
     async def __aenter__(self) -> Self:
@@ -89,6 +93,9 @@ class App:
                 create_connection=_tracked(self._connections),
                 compression=None,
                 max_size=self._config.server.max_message_bytes,
+                max_queue=2,  # messages read ahead of the one that is being answered
+                # A peer on this machine ends with a FIN or a reset; a pong would only wait behind a slow answer.
+                ping_interval=None,
                 close_timeout=CLOSE_SECONDS,
                 server_header=None,
             )
@@ -113,8 +120,19 @@ class App:
             await serve_client(connection, self._hub, self._config)
             return
         # A browser shows a page nothing of a refused handshake, so the handshake is done for the sake of the reason.
-        log.warning("refused the page %s: it is not in [access] origins", origins[0])
+        self._note_refused(origins[0])
         await connection.close(FORBIDDEN, _close_reason(origins[0]))
+
+    def _note_refused(self, origin: str) -> None:
+        """Log a refused page once a minute, however often it comes back."""
+        now = asyncio.get_running_loop().time()
+        name = origin[:ORIGIN_LOGGED]
+        if now - self._refused.get(name, -REFUSED_EVERY) < REFUSED_EVERY:
+            return
+        if len(self._refused) >= REFUSED_KEPT:
+            self._refused.clear()
+        self._refused[name] = now
+        log.warning("refused the page %r: it is not in [access] origins", name)
 
     def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answers all that is not a WebSocket handshake; None lets the handshake go on."""

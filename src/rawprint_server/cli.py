@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import json
 import logging
 import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -107,6 +108,7 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
 async def _run(config: Config) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_Reporter())
     for number in (signal.SIGINT, signal.SIGTERM):
         try:
             loop.add_signal_handler(number, stop.set)
@@ -117,6 +119,24 @@ async def _run(config: Config) -> None:
         print(json.dumps({"url": f"ws://{host}:{app.port}"}), flush=True)
         log.info("serving %d printers on port %d", len(config.printers), app.port)
         await stop.wait()
+
+
+class _Reporter:
+    """Reports what breaks in the event loop, and one thing that repeats without end, no descriptors left, once a while."""
+
+    EVERY = 10.0  # seconds
+
+    def __init__(self) -> None:
+        self._reported = float("-inf")
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            if loop.time() - self._reported >= self.EVERY:
+                self._reported = loop.time()
+                log.error("no connection can be accepted: %s", error.strerror)
+            return
+        loop.default_exception_handler(context)
 
 
 def _fail(code: int, message: str, hint: str) -> int:

@@ -13,7 +13,7 @@ import msgspec
 import platformdirs
 from msgspec import Meta, Struct
 
-from rawprint import DIALECTS, QUERIES, AddressError, RawprintError, parse_address
+from rawprint import DIALECTS, QUERIES, AddressError, PrintQueue, RawprintError, parse_address
 
 # An origin as browsers write it: scheme and host in small ASCII letters, a port only where it is not the scheme's own.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
@@ -76,15 +76,22 @@ def load(path: Path | None = None) -> Config:
     Raises:
         ConfigError: It cannot be read, is no TOML, or says something that is not so.
     """
-    file = default_path() if path is None else path
     try:
-        text = file.read_text(encoding="utf-8")
+        file = default_path() if path is None else path
+    except RuntimeError:  # a user without a home, as in a container
+        return Config()
+    try:
+        text = file.read_text(encoding="utf-8-sig")  # Windows' Notepad begins a file with a mark
     except FileNotFoundError as error:
         if path is None:
             return Config()
         raise ConfigError(f"{file} does not exist", hint="Check the path given with --config.") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ConfigError(f"cannot read {file}: {error}", hint="It must be a text file (UTF-8).") from error
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read {file}: {error.strerror or error}", hint="This user must be able to read the file."
+        ) from error
     try:
         return parse(text)
     except ConfigError as error:
@@ -143,6 +150,8 @@ def _check_printer(name: str, printer: PrinterConfig, seen: dict[str, str]) -> N
         )
     try:
         address = parse_address(printer.address)
+        if printer.dialect is None:
+            PrintQueue(printer.address)  # opens nothing; a virtual printer's address names a language of its own
     except AddressError as error:
         raise ConfigError(f"{key}.address: {error.message}", hint=error.hint) from error
     # Two queues would take the one printer away from each other; each virtual:// is a printer of its own.
@@ -162,7 +171,7 @@ def _check_printer(name: str, printer: PrinterConfig, seen: dict[str, str]) -> N
     for promise in printer.promises:
         if promise not in questions:
             raise ConfigError(
-                f"{key}.promises: {printer.dialect or 'no dialect'} has no question {promise!r}",
+                f"{key}.promises: {promise!r} is no question of {printer.dialect or 'a printer without a dialect'}",
                 hint=_choice(promise, questions) if questions else "Name the printer's dialect.",
             )
 
@@ -171,7 +180,9 @@ def _check_origin(origin: str) -> None:
     if origin == "null":
         return
     scheme = origin.partition(":")[0]
-    if not _ORIGIN.fullmatch(origin) or origin.endswith(_OWN_PORT.get(scheme, "\0")):
+    port = origin.rpartition(":")[2]
+    too_high = port.isdecimal() and int(port) > 65535
+    if not _ORIGIN.fullmatch(origin) or too_high or origin.endswith(_OWN_PORT.get(scheme, "\0")):
         raise ConfigError(
             f"access.origins: {origin!r} is not an origin as browsers send it",
             hint="Write it like https://pos.example.com or http://localhost:3000: small letters, no path, no slash at "

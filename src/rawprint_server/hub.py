@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,7 +19,17 @@ if TYPE_CHECKING:
     from rawprint import Job
     from rawprint_server.config import PrinterConfig
 
-ENDED_JOBS = 1000  # how many ended jobs are remembered, the newest
+log = logging.getLogger(__name__)
+
+# How many ended jobs are remembered, the newest: those to which a client gave an id, and the others.
+NAMED_JOBS = 20_000
+ENDED_JOBS = 1000
+MAX_PENDING = 10_000  # jobs that may wait for one printer
+MAX_PENDING_BYTES = 256 * 1024 * 1024
+FAILURE_SECONDS = 0.5  # how long a failed question answers others, which would otherwise each wait for its time-out
+
+_GOOD_ENDS = frozenset({JobState.COMPLETED, JobState.DELIVERED})
+_NOTHING_PRINTED = frozenset({JobState.FAILED, JobState.CANCELED})
 
 _Answer: TypeAlias = PrinterStatus | RawprintError
 
@@ -35,6 +46,12 @@ class UnknownJob(RawprintError):
     code = "unknown-job"
 
 
+class QueueFull(RawprintError):
+    """Too much waits for the printer already."""
+
+    code = "queue-full"
+
+
 class IdConflict(RawprintError):
     """The id belongs to another job already."""
 
@@ -45,14 +62,18 @@ class IdConflict(RawprintError):
 class _Printer:
     queue: PrintQueue
     live: dict[str, Job] = field(default_factory=dict)  # jobs that have not ended, in order
+    waiting: int = 0  # their bytes
     asking: asyncio.Future[_Answer] | None = None  # a question that is under way
+    failure: RawprintError | None = None  # why the last question was not answered
+    failed_at: float = 0.0
 
 
 @dataclass(slots=True)
 class _Known:
     printer: str
     digest: bytes
-    job: Job | JobView  # the view once it has ended: the job itself would keep its bytes
+    named: bool  # whether the client gave the id
+    job: Job | JobView  # the view once it has ended
 
 
 class Hub:
@@ -67,7 +88,7 @@ class Hub:
     def __init__(self, printers: Mapping[str, PrinterConfig]) -> None:
         self._loop = asyncio.get_running_loop()
         self._known: dict[str, _Known] = {}
-        self._ended: deque[str] = deque()
+        self._ended: dict[bool, deque[str]] = {True: deque(), False: deque()}  # named or not -> ids
         self._printers = {
             name: _Printer(
                 PrintQueue(
@@ -91,11 +112,13 @@ class Hub:
             name: The printer.
             data: Its bytes.
             id: The client's own name for the job. The same id with the same bytes for the same printer is the same
-                job, which is returned as it stands and not printed again.
+                job, which is returned as it stands and not printed again; unless nothing of it was printed and it
+                ended `failed` or `canceled`: then it is tried anew.
 
         Raises:
             UnknownPrinter: There is no such printer.
             IdConflict: The id means another job.
+            QueueFull: Too much waits for this printer.
             JobCanceled: The server is ending.
         """
         printer = self._printer(name)
@@ -107,10 +130,19 @@ class Hub:
                     f"the id {id!r} belongs to another job",
                     hint="Make a new id for every job, and repeat it only with the same data.",
                 )
-            return _view(known)
+            view = _view(known)
+            if view.state not in _NOTHING_PRINTED or view.bytes_accepted:
+                return view
+            self._ended[known.named].remove(view.id)
+        if len(printer.live) >= MAX_PENDING or printer.waiting + len(data) > MAX_PENDING_BYTES:
+            raise QueueFull(
+                f"{len(printer.live)} jobs with {printer.waiting} bytes wait for {name} already",
+                hint="See why it does not print, then send the job again.",
+            )
         job = printer.queue.submit(data, id=id)
-        known = self._known[job.id] = _Known(name, digest, job)
+        known = self._known[job.id] = _Known(name, digest, id is not None, job)
         printer.live[job.id] = job
+        printer.waiting += len(data)
         return _view(known)
 
     async def status(self, name: str, timeout: float) -> PrinterStatus:
@@ -127,19 +159,23 @@ class Hub:
             RawprintError: The printer could not be opened, did not answer in time, or not sensibly.
         """
         printer = self._printer(name)
+        if printer.failure is not None and self._loop.time() - printer.failed_at < FAILURE_SECONDS:
+            raise printer.failure
         asking = printer.asking
         if asking is None:
             asking = printer.asking = self._ask(printer, timeout)
+        answer: _Answer
         try:
             async with asyncio.timeout(timeout):
                 answer = await asyncio.shield(asking)
-        except TimeoutError as error:
-            raise NoReply(
-                f"{name} did not answer within {timeout:g} s",
-                hint="Check that it is switched on and connected.",
-            ) from error
+        except TimeoutError:
+            answer = NoReply(
+                f"{name} did not answer within {timeout:g} s", hint="Check that it is switched on and connected."
+            )
         if isinstance(answer, RawprintError):
+            printer.failure, printer.failed_at = answer, self._loop.time()
             raise answer
+        printer.failure = None
         return answer
 
     def going_out(self, name: str) -> Job | None:
@@ -190,7 +226,7 @@ class Hub:
         if known is None:
             raise UnknownJob(
                 f"no job has the id {id!r}",
-                hint=f"The server remembers the {ENDED_JOBS} jobs that ended last.",
+                hint=f"The server remembers the {NAMED_JOBS} jobs with an id of the client's that ended last.",
             )
         return _view(known)
 
@@ -228,13 +264,28 @@ class Hub:
         return lambda job: self._post(self._follow, name, job)
 
     def _follow(self, name: str, job: Job) -> None:
-        if not job.state.ended or self._printers[name].live.pop(job.id, None) is None:
+        printer = self._printers[name]
+        if not job.state.ended or printer.live.pop(job.id, None) is None:
             return
+        printer.waiting -= job.bytes_total
         known = self._known[job.id]
-        known.job = _view(known)
-        self._ended.append(job.id)
-        while len(self._ended) > ENDED_JOBS:
-            del self._known[self._ended.popleft()]
+        known.job = view = _view(known)
+        level = logging.INFO if job.state in _GOOD_ENDS else logging.WARNING
+        why = "" if view.error is None else f": {view.error.code}, {view.error.message}"
+        log.log(
+            level,
+            "job %r on %s %s, %d of %d bytes%s",
+            job.id,
+            name,
+            view.state,
+            view.bytes_accepted,
+            view.bytes_total,
+            why,
+        )
+        ended = self._ended[known.named]
+        ended.append(job.id)
+        while len(ended) > (NAMED_JOBS if known.named else ENDED_JOBS):
+            del self._known[ended.popleft()]
 
     def _post(self, function: Callable[..., None], *args: Any) -> None:
         """Runs the function on the event loop; called from the queues' threads."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import binascii
 import json
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from rawprint import RawprintError
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NULL = Raw(b"null")
+MAX_ITEMS = 10_000  # data items of one print
+MAX_UID = 65536  # bytes of JSON
 
 
 class NotJson(ValueError):
@@ -113,7 +115,7 @@ class PrintParams(Struct, frozen=True):
     """`params` of a print."""
 
     printer: PrinterRef | str | None = None
-    data: list[str | RawItem] | str | None = None
+    data: Annotated[list[str | RawItem], Meta(max_length=MAX_ITEMS)] | str | None = None
     options: JobOptions | None = None
 
 
@@ -274,7 +276,7 @@ def read_request(frame: str | bytes) -> Request:
         BadRequest: JSON, but no object, or text that UTF-8 cannot hold, or nesting without end.
     """
     try:
-        return _request.decode(frame if isinstance(frame, str) else frame.decode())
+        request = _request.decode(frame if isinstance(frame, str) else frame.decode())
     except RecursionError:
         raise BadRequest("the request is nested too deeply") from None
     except msgspec.MsgspecError as error:
@@ -282,6 +284,9 @@ def read_request(frame: str | bytes) -> Request:
         raise _why_refused(frame) from error
     except UnicodeDecodeError as error:
         raise NotJson("the frame is not UTF-8") from error
+    if len(bytes(request.uid)) > MAX_UID:  # it goes back with every reply
+        raise BadRequest(f"the uid has more than {MAX_UID} bytes")
+    return request
 
 
 def _why_refused(frame: str | bytes) -> NotJson | BadRequest:

@@ -37,6 +37,20 @@ def test_a_whole_file():
     )
 
 
+def test_a_file_with_a_byte_order_mark(tmp_path):
+    file = tmp_path / "server.toml"
+    file.write_bytes(b"\xef\xbb\xbf[server]\nport = 9000\n")
+    assert load(file).server.port == 9000
+
+
+def test_a_user_without_a_home_has_no_default_file(monkeypatch):
+    def no_home():
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr("rawprint_server.config.default_path", no_home)
+    assert load() == Config()
+
+
 def test_an_empty_file_is_the_default():
     assert parse("") == Config()
     assert (Config().server.port, Config().server.max_message_bytes) == (8765, 32 * 1024 * 1024)
@@ -49,10 +63,14 @@ def test_a_configuration_does_not_change():
         parse("").server.port = 1
 
 
+CASES = '[printers.A]\naddress = "tcp://till"\n[printers.B]\naddress = "tcp://TILL:9100"\n'
 TWO = '[printers.A]\naddress = "tcp://a"\n[printers.B]\naddress = "{}"\n'
 
 # file, what the message must name, what the hint must name
 BAD = [
+    (CASES, ["printers.B.address", "'A'"], "one name"),
+    ('[printers.A]\naddress = "virtual://nope"', ["printers.A.address", "'nope'"], "tspl"),
+    ('[access]\norigins = ["https://x.de:99999"]', ["access.origins", "99999"], "https://"),
     ("[server]\nprot = 1", ["'prot'", "[server]"], "'port'"),
     ("[server]\nPORT = 1", ["'PORT'", "[server]"], "'port'"),
     ("[server]\nzzz = 1", ["'zzz'", "[server]"], "host, port"),

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from rawprint import NoReply, PrinterNotFound
+from rawprint import NoReply, PrinterNotFound, RawprintError
 from rawprint_server import hub as hub_module
 from rawprint_server.config import PrinterConfig
 from rawprint_server.hub import Hub, IdConflict, UnknownJob, UnknownPrinter
@@ -84,7 +84,7 @@ def test_the_same_id_is_the_same_job(label, receipt):
 
 
 def test_ended_jobs_are_forgotten_and_their_bytes_before_that(label, monkeypatch):
-    monkeypatch.setattr(hub_module, "ENDED_JOBS", 2)
+    monkeypatch.setattr(hub_module, "NAMED_JOBS", 2)
 
     async def test(hub):
         ended = endings(hub)
@@ -100,8 +100,85 @@ def test_ended_jobs_are_forgotten_and_their_bytes_before_that(label, monkeypatch
     with_hub({"Label": (label.address, "tspl")}, test)
 
 
+def test_jobs_without_an_id_push_no_named_one_out(label, monkeypatch):
+    monkeypatch.setattr(hub_module, "ENDED_JOBS", 1)
+
+    async def test(hub):
+        ended = endings(hub)
+        hub.submit("Label", b"CLS\r\n", "mine")
+        last = [hub.submit("Label", b"CLS\r\n").id for _ in range(3)][-1]
+        await ended("mine", last)
+        assert [job.id for job in hub.jobs()] == ["mine", last]
+        assert hub.submit("Label", b"CLS\r\n", "mine").state == "delivered"
+        assert label.received().count(b"CLS\r\n") == 4
+
+    with_hub({"Label": (label.address, "tspl")}, test)
+
+
+def test_a_job_of_which_nothing_was_printed_is_tried_anew_under_its_id(label, closed_port):
+    async def test(hub):
+        ended = endings(hub)
+        assert hub.submit("Cable", b"CLS\r\n", "mine").state == "pending"
+        await ended("mine")
+        assert hub.job("mine").error.code == "backend-missing"
+        assert hub.submit("Cable", b"CLS\r\n", "mine").state == "pending"
+        await ended("mine")
+        assert [job.id for job in hub.jobs()] == ["mine"]
+
+    with_hub({"Cable": ("usb://1203:0172", "tspl")}, test)
+
+
+def test_a_queue_is_bounded(closed_port, monkeypatch):
+    monkeypatch.setattr(hub_module, "MAX_PENDING", 3)
+    monkeypatch.setattr(hub_module, "MAX_PENDING_BYTES", 100)
+
+    async def test(hub):
+        for data in (b"x" * 90, b"x" * 5):
+            hub.submit("Off", data)
+        with pytest.raises(hub_module.QueueFull):
+            hub.submit("Off", b"x" * 6)
+        hub.submit("Off", b"x")
+        with pytest.raises(hub_module.QueueFull) as caught:
+            hub.submit("Off", b"x")
+        assert caught.value.hint
+
+    with_hub({"Off": (f"tcp://127.0.0.1:{closed_port}", "tspl")}, test)
+
+
+def test_one_failure_answers_those_who_ask_right_after(label):
+    label.stall(True)
+
+    async def test(hub):
+        loop = asyncio.get_running_loop()
+        with pytest.raises(RawprintError):
+            await hub.status("Label", 0.3)
+        began = loop.time()
+        for _ in range(20):
+            with pytest.raises(RawprintError):
+                await hub.status("Label", 0.3)
+        assert loop.time() - began < 0.3
+        label.stall(False)
+
+    with_hub({"Label": (label.address, "tspl")}, test)
+
+
+def test_every_end_is_logged(label, caplog):
+    caplog.set_level("INFO", "rawprint_server.hub")
+
+    async def test(hub):
+        ended = endings(hub)
+        hub.submit("Label", b"CLS\r\n", "good")
+        hub.submit("Cable", b"CLS\r\n", "bad")
+        await ended("good", "bad")
+
+    with_hub({"Label": (label.address, "tspl"), "Cable": ("usb://1203:0172", "tspl")}, test)
+    lines = {record.levelname: record.getMessage() for record in caplog.records}
+    assert lines["INFO"] == "job 'good' on Label delivered, 5 of 5 bytes"
+    assert lines["WARNING"].startswith("job 'bad' on Cable failed, 0 of 5 bytes: backend-missing, ")
+
+
 def test_live_jobs_are_not_forgotten(label, monkeypatch):
-    monkeypatch.setattr(hub_module, "ENDED_JOBS", 0)
+    monkeypatch.setattr(hub_module, "NAMED_JOBS", 0)
     label.set("media-empty", True)
 
     async def test(hub):

@@ -273,6 +273,42 @@ def test_a_uid_comes_back_to_the_letter(client):
         assert client.ws.recv(PATIENCE).startswith('{"uid":' + uid + ',"result":')
 
 
+def test_a_uid_without_end_is_refused(client):
+    client.ws.send('{"call":"printers.find","uid":"' + "u" * 70_000 + '"}')
+    assert client.recv()["error"]["code"] == "bad-request"
+    assert client.ask("printers.find")["result"] == ["Label", "Receipt"]
+
+
+def test_items_without_end_are_refused(client, label):
+    client.send("print", params={"printer": "Label", "data": [""] * 10_001})
+    assert client.recv()["error"]["code"] == "bad-request"
+    assert client.ask("printers.find")["result"] == ["Label", "Receipt"]
+    assert label.received() == b""
+
+
+@pytest.mark.parametrize("data", [["", ""], [""], [], ""])
+def test_nothing_is_not_printed(client, label, data):
+    reply = client.ask("print", params={"printer": {"name": "Label"}, "data": data})
+    assert reply == {"uid": "U", "status": "error", "message": "Invalid printer or TSPL data", "status_code": 3}
+
+
+def test_while_a_job_goes_out_an_older_stop_is_not_believed(client, label):
+    """Paper out, cured, and then a long job: the printer prints, whatever it said before."""
+    label.set("media-empty", True)
+    assert client.status("Label") == 2
+    assert label.wait(lambda _: label.state()["connections"] == 0, 2 * PATIENCE)  # let go of the idle printer
+    label.set("media-empty", False)
+    label.set_speed(100_000)
+    assert client.print("Label", "TEXT\n" * 30_000, options={"id": "long"})["status"] == "success"
+    codes = []
+    while client.ask("jobs.get", params={"id": "long"})["result"]["state"] in ("pending", "processing"):
+        codes.append(client.status("Label"))
+        if len(codes) > 20:
+            label.set_speed(None)
+    assert set(codes) <= {0, 1}
+    assert 1 in codes
+
+
 def test_a_binary_frame_is_answered_in_a_text_frame(client):
     client.ws.send(b'{"call":"printers.find","uid":"U"}')
     assert client.ws.recv(PATIENCE) == '{"uid":"U","result":["Label","Receipt"],"status_code":0}'

@@ -6,7 +6,7 @@ import importlib
 from functools import cache
 from typing import TYPE_CHECKING
 
-from rawprint.errors import BackendMissing
+from rawprint.errors import BackendMissing, OpenError
 from rawprint.transports.base import Transport
 
 if TYPE_CHECKING:
@@ -39,7 +39,13 @@ def open_address(address: Address, timeout: float) -> Transport:
             f"there is no transport for {address.scheme}:// yet",
             hint=f"addresses that can be opened begin with {', '.join(s + '://' for s in _MODULES)}",
         )
-    return _opener(name)(address, timeout)
+    try:
+        opener = _opener(name)
+    except OSError as error:  # such as: no more file descriptors
+        raise OpenError(
+            f"cannot load the transport for {address.scheme}://: {error}", hint="see what this system is short of"
+        ) from error
+    return opener(address, timeout)
 
 
 @cache

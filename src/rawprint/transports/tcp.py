@@ -71,7 +71,10 @@ def open_address(address: Address, timeout: float) -> Transport:
 
 
 def _connect(address: TcpAddress, family: int, target: tuple[str, int], timeout: float) -> socket.socket:
-    sock = socket.socket(family, _NON_BLOCKING)
+    try:
+        sock = socket.socket(family, _NON_BLOCKING)
+    except OSError as error:  # such as: no more file descriptors
+        raise _open_error(address, error) from error
     try:
         _dial(sock, target, timeout)
     except OSError as error:

@@ -10,6 +10,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias
 
+from msgspec import UNSET
+
 from rawprint import JobState, PrinterState, RawprintError, Reason, __version__
 from rawprint_server import messages
 from rawprint_server.messages import (
@@ -37,6 +39,8 @@ Send: TypeAlias = Callable[[bytes], Awaitable[None]]
 
 ASK_SECONDS = 0.8  # how long `printerStatus` waits for the printer
 ID_LENGTH = 256  # characters that `options.id` may have
+
+_ENDED_BADLY = frozenset({JobState.UNCERTAIN, JobState.CANCELED, JobState.FAILED, JobState.EXPIRED})
 
 IDLE, PROCESSING, MEDIA_EMPTY, OTHER = range(4)
 
@@ -112,7 +116,16 @@ class PrinterWebSocket:
         if id is not None and not 0 < len(id) <= ID_LENGTH:
             raise BadRequest(f"options.id must have 1 to {ID_LENGTH} characters")
         await self._reply(messages.PrintNotice(uid=request.uid, status=f"Printing job started on {name}"))
-        self._hub.submit(name, data, id)
+        job = self._hub.submit(name, data, id)
+        if job.state in _ENDED_BADLY:  # an id that was sent before
+            await self._reply(
+                ErrorReply(
+                    uid=request.uid,
+                    message=f"the job {job.id} ended {job.state} and is not printed again",
+                    error=job.error or UNSET,
+                )
+            )
+            return
         await self._reply(messages.PrintOutcome(uid=request.uid, message=f"Printed on {name}"))
 
     def _payload(self, data: list[str | RawItem] | str | None) -> bytes:
@@ -124,6 +137,8 @@ class PrinterWebSocket:
         if isinstance(data, str):
             return data.encode()
         items = data or []
+        if not any(items):
+            return b""
         plain = [item for item in items if isinstance(item, str)]
         lines = self._join_commands and len(items) == len(plain) > 1 and not any(map(_has_line_end, plain))
         end = b"\r\n" if lines else b""
@@ -157,7 +172,7 @@ class PrinterWebSocket:
                 job = self._hub.going_out(name)
                 if job is None:
                     return status_code(status)
-        return job_code(job, self._hub.last_status(name))
+        return job_code(job)
 
     async def _native(self, method: Method, request: Request) -> None:
         reply: Struct
@@ -187,15 +202,8 @@ def status_code(status: PrinterStatus) -> int:
             return OTHER
 
 
-def job_code(job: Job, last: PrinterStatus | None) -> int:
-    """The number for a printer to which a job goes out, from what the printer said last.
-
-    Args:
-        job: The job.
-        last: What the printer said last, if ever; that it was idle before the job says nothing.
-    """
-    if last is not None and last.state is PrinterState.STOPPED:
-        return status_code(last)
+def job_code(job: Job) -> int:
+    """The number for a printer to which a job goes out, from what it said since the job began."""
     if job.state is JobState.STOPPED:
         return MEDIA_EMPTY if job.reasons.get(Reason.MEDIA_EMPTY) else OTHER
     return PROCESSING
