@@ -34,10 +34,7 @@ def main() -> int:
         url = json.loads(line)["url"]
         print_a_label(url)
         print(f"\nOpen {url.replace('ws://', 'http://')} in a browser on this machine. Ctrl-C ends it.")
-        print(
-            "Take a virtual printer's paper away with: curl -X POST -d '{\"media-empty\": true}' ITS-FAULTS-ADDRESS\n",
-            flush=True,
-        )
+        print("The lines above say how to take a virtual printer's paper away.\n", flush=True)
         server.wait()
     except KeyboardInterrupt:
         print()

@@ -90,7 +90,8 @@ def _demo_printers(config: Config, stack: ExitStack) -> dict[str, PrinterConfig]
         control = ControlPort(listener)
         control.start()
         stack.callback(control.close)
-        log.info("virtual printer %s (%s) at %s, its faults at %s/state", name, dialect, listener.address, control.url)
+        log.info("virtual printer %s (%s) at %s", name, dialect, listener.address)
+        log.info("  take its paper away: curl -X POST -d '{\"media-empty\": true}' %s/state", control.url)
         printers[name] = PrinterConfig(listener.address, dialect)
     return printers
 
