@@ -40,6 +40,12 @@ _WATCH_EVERY = 0.5
 _RETRY_LAST = 5.0
 
 
+class UsageError(RawprintError):
+    """The command was called in a way that cannot be meant."""
+
+    code = "usage"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code.
 
@@ -70,7 +76,7 @@ def _run(options: argparse.Namespace, **hooks: Any) -> int:
 
 
 def _exit_code(error: RawprintError) -> int:
-    if isinstance(error, AddressError):
+    if isinstance(error, (AddressError, UsageError)):
         return USAGE
     if isinstance(error, OpenError):
         return CANNOT_OPEN
@@ -209,7 +215,7 @@ def _language(options: argparse.Namespace) -> str:
 
     dialect = resolve_dialect(rawprint.parse_address(options.address), options.dialect)
     if dialect is None:
-        raise AddressError(
+        raise UsageError(
             f"{options.address} does not say which language the printer speaks",
             hint=f"add --dialect {' or --dialect '.join(DIALECTS)}",
         )
@@ -312,11 +318,11 @@ def _input(name: str) -> bytes:
     try:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
-        raise AddressError(
+        raise UsageError(
             f"cannot read {name}: {error.strerror or error}", hint="name a file, or - for standard input"
         ) from error
     if not data:
-        raise AddressError(f"nothing to print: {'standard input' if name == '-' else name} is empty")
+        raise UsageError(f"nothing to print: {'standard input' if name == '-' else name} is empty")
     return data
 
 
@@ -396,7 +402,7 @@ def _simulate(options: argparse.Namespace) -> int:
             **wants,
         )
     except ValueError as error:
-        raise AddressError(str(error), hint="see `rawprint simulate --help`") from error
+        raise UsageError(str(error), hint="see `rawprint simulate --help`") from error
     host, port = _host_port(options.listen)
     with ExitStack() as stack:
         try:
@@ -423,7 +429,7 @@ def _simulate(options: argparse.Namespace) -> int:
 def _host_port(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65535:
-        raise AddressError(f"no HOST:PORT: {text!r}", hint="write 127.0.0.1:9100")
+        raise UsageError(f"no HOST:PORT: {text!r}", hint="write 127.0.0.1:9100")
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
@@ -435,7 +441,7 @@ def _trace(options: argparse.Namespace) -> int:
 
     words = options.subcommand
     if not words or words[0] not in ("status", "print"):
-        raise AddressError("trace what?", hint="rawprint trace ADDRESS -- status --dialect tspl")
+        raise UsageError("trace what?", hint="rawprint trace ADDRESS -- status --dialect tspl")
     inner = _parser().parse_args([words[0], options.address, *words[1:]])
     with _transcript_file(options.output) as out:
         transcript = Transcript(
@@ -462,7 +468,7 @@ def _transcript_file(path: Path | None) -> Iterator[TextIO]:
     try:
         file = path.open("w", encoding="utf-8")
     except OSError as error:
-        raise AddressError(f"cannot write {path}: {error.strerror or error}") from error
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
     with file:
         yield file
 
