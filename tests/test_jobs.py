@@ -573,6 +573,22 @@ def test_no_descriptor_left_is_an_error_with_a_code(monkeypatch, closed_port):
         rawprint.open(f"tcp://127.0.0.1:{closed_port}", "tspl")
 
 
+def test_an_ended_job_keeps_no_bytes(virtual, queues):
+    listener = virtual("tspl", media=20_000)
+    printing = queues(listener.address, "tspl")
+    data = bytearray(BIG)
+    job = printing.submit(data)
+    printing.wait_for(lambda: job.state is JobState.STOPPED)
+    listener.drop()
+    assert job.wait(PATIENCE)
+    assert job.error is not None
+    printing.close(0)
+    gc.collect()
+    assert job._data == b""
+    views = [each for each in gc.get_objects() if isinstance(each, memoryview) and each.nbytes == len(BIG)]
+    assert views == []  # such as in the frames of a traceback that the job's error carries
+
+
 def test_bad_input(virtual, queues):
     with pytest.raises(rawprint.AddressError):
         rawprint.PrintQueue("nonsense")

@@ -388,7 +388,7 @@ class PrintQueue:
         again, uncertain = flight.lost(error)
         flight.printer.close()
         for job in (*again, *uncertain):
-            job.error = error
+            job.error = _kept(error)
             job.reasons = {}
             self._set(job, JobState.PENDING if job in again else JobState.UNCERTAIN)
         if again:
@@ -473,7 +473,7 @@ class PrintQueue:
             self._given(job, flight)
 
     def _not_ready(self, job: Job, error: RawprintError) -> None:
-        job.error = error
+        job.error = _kept(error)
         if isinstance(error, _PERMANENT):
             self._set(job, JobState.FAILED)
         else:
@@ -493,7 +493,7 @@ class PrintQueue:
     def _broken_off(self, job: Job, flight: Flight, error: JobCanceled) -> None:
         flight.count()
         flight.printing = None
-        job.error = error
+        job.error = _kept(error)
         job.reasons = {}
         self._set(job, JobState.UNCERTAIN if self._close_by is not None else JobState.CANCELED)
         # The printer holds half a job. The next one at least begins on a connection of its own.
@@ -707,6 +707,15 @@ def _guarded(callback: Callable[..., None], *arguments: object) -> None:
         callback(*arguments)
     except Exception:  # noqa: BLE001
         _report()
+
+
+def _kept(error: RawprintError) -> RawprintError:
+    """An error that a job keeps: without the tracebacks, whose frames would keep the job's bytes."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
 
 
 def _report() -> None:
