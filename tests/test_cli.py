@@ -232,6 +232,40 @@ def test_print_gives_up_in_time(virtual, closed_port):
     assert listener.wait(lambda d: len(d.printed) == 20_000, PATIENCE)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full, which is Linux's")
+def test_the_exit_code_tells_also_where_nobody_reads_the_output(virtual):
+    listener = virtual("tspl")
+    commands = {
+        ("print", "usb://1234:5678", "--wait", "--json"): 3,
+        ("print", listener.address, "--wait", "--json"): 0,
+        ("status", listener.address, "--dialect", "tspl", "--json"): 0,
+        ("status", "tcp://127.0.0.1:1", "--dialect", "tspl", "--json"): 3,
+        ("trace", listener.address, "--", "status", "--dialect", "tspl"): 0,
+    }
+    for arguments, wanted in commands.items():
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "rawprint", *arguments],
+                input=LABEL,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                timeout=PATIENCE,
+                check=False,
+            )
+        assert done.returncode == wanted, arguments
+        assert b"Traceback" not in done.stderr
+
+
+def test_print_interrupted_tells_in_json(closed_port, tmp_path):
+    file = tmp_path / "label"
+    file.write_bytes(LABEL)
+    with running("print", f"tcp://127.0.0.1:{closed_port}", str(file), "--json") as printing:
+        assert printing.stderr.readline().startswith("waiting: ")
+        printing.send_signal(signal.SIGINT)
+        assert json.loads(printing.stdout.readline())["state"] == "canceled"
+        assert printing.wait(PATIENCE) == 130
+
+
 def test_print_killed_in_the_middle(virtual, tmp_path):
     listener = virtual("tspl", media=20_000)
     file = tmp_path / "labels"

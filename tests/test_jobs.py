@@ -447,6 +447,123 @@ def test_cancel_in_the_middle_says_how_far(virtual, queues):
     assert 0 < job.error.written < job.bytes_total
 
 
+def test_cancel_while_the_printer_is_opened_and_checked(peer, queues):
+    """The printer takes its time with the first answer: what was canceled meanwhile must not print."""
+    asked, answer = threading.Event(), threading.Event()
+    got = []
+
+    def serve(connection, _):
+        while data := connection.recv(4096):
+            got.append(data)
+            asked.set()
+            answer.wait(PATIENCE)
+            if data.startswith(b"\x10\x04"):
+                connection.sendall(b"\x12")
+
+    for ending in ("cancel", "close"):
+        asked.clear()
+        answer.clear()
+        printing = queues(peer(serve).address, "escpos")
+        job = printing.submit(b"NEVER\n")
+        assert asked.wait(PATIENCE)
+        if ending == "cancel":
+            assert job.cancel()
+            answer.set()
+        else:
+            closing = threading.Thread(target=printing.close, args=(0.0,))
+            closing.start()
+            answer.set()
+            closing.join(PATIENCE)
+        assert job.wait(PATIENCE)
+        assert job.state is JobState.CANCELED
+    assert not any(b"NEVER" in data for data in got)
+
+
+def test_cancel_in_the_callback_that_tells_of_the_job(virtual):
+    listener = virtual("tspl")
+    with rawprint.PrintQueue(listener.address, "tspl", on_job=lambda job: job.cancel()) as printing:
+        job = printing.submit(TSPL_JOB)
+        assert job.wait(PATIENCE)
+        assert job.state is JobState.CANCELED
+    assert listener.printed() == b""
+
+
+def test_close_from_a_callback(virtual):
+    listener = virtual("tspl")
+    printing = rawprint.PrintQueue(listener.address, "tspl", on_job=lambda job: job.ended and printing.close(0.0))
+    job = printing.submit(TSPL_JOB)
+    assert job.wait(PATIENCE)
+    assert job.state is JobState.DELIVERED
+    printing.close()
+    with pytest.raises(rawprint.JobCanceled):
+        printing.submit(TSPL_JOB)
+
+
+def test_jobs_keep_their_order_when_a_connection_is_turned_away(peer, queues):
+    got = bytearray()
+
+    def serve(connection, number):
+        if number == 1:
+            reset(connection)
+            return
+        while data := connection.recv(4096):
+            got.extend(data)
+
+    printing = queues(peer(serve).address)
+    jobs = [printing.submit(letter * 4) for letter in (b"A", b"B", b"C")]
+    assert jobs[-1].wait(PATIENCE)
+    printed = bytes(got).replace(b"AAAA", b"A").replace(b"BBBB", b"B").replace(b"CCCC", b"C")
+    assert printed == bytes(sorted(printed))  # what its kernel had acknowledged before the reset is uncertain
+    assert {job.state for job in jobs} <= {JobState.DELIVERED, JobState.UNCERTAIN}
+
+
+def test_a_printer_that_pushes_and_never_answers(peer, queues):
+    """What it says unasked counts: it is stopped, and nothing spins while it is."""
+    paper = threading.Event()
+
+    def serve(connection, _):
+        got = b""
+        while b"\n" not in got:
+            got += connection.recv(4096)
+        connection.sendall(b"\x18\x00\x0c\x00")  # offline, paper end
+        paper.wait(PATIENCE)
+        connection.sendall(b"\x10\x00\x00\x00")
+        connection.recv(4096)
+
+    printing = queues(peer(serve).address, "escpos")
+    job = printing.submit(b"ticket\n")
+    printing.wait_for(lambda: Reason.MEDIA_EMPTY in job.reasons)
+    assert job.state is JobState.STOPPED
+    busy = time.process_time()
+    assert not job.wait(1.0)
+    assert time.process_time() - busy < 0.5
+    paper.set()
+    assert job.wait(PATIENCE)
+    assert job.state is JobState.DELIVERED
+
+
+def test_many_who_ask_share_one_question(peer, queues):
+    printing = queues(peer(lambda connection, _: connection.recv(4096) and connection.recv(4096)).address, "tspl")
+    answers = queue.SimpleQueue()
+    began = time.monotonic()
+    for _ in range(20):
+        printing.ask(answers.put, timeout=0.4)
+    errors = [answers.get(timeout=PATIENCE) for _ in range(20)]
+    assert {type(error) for error in errors} == {rawprint.NoReply}
+    assert time.monotonic() - began < 3.0
+
+
+@pytest.mark.parametrize("address", ["tcp://a..b", "virtual://tspl?bogus=true", "virtual://tspl?clone=nobody"])
+def test_an_address_that_can_never_be_opened(queues, address):
+    job = queues(address, "tspl").submit(TSPL_JOB)
+    if address.startswith("virtual"):
+        assert job.wait(PATIENCE)
+        assert (job.state, job.error.code) == (JobState.FAILED, "bad-address")
+    else:
+        assert not job.wait(0.5)
+        assert job.error.code == "not-found"
+
+
 def test_too_late_to_cancel(virtual, queues):
     printing = queues(virtual("tspl").address, "tspl")
     job = printing.submit(TSPL_JOB)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -197,6 +198,53 @@ def test_a_question_passed_over_is_forgiven_once_the_printer_was_in_step(peer):
         assert printer.capabilities.silent == {"dle-eot-4"}
         assert printer.status(3.0).state is PrinterState.IDLE
     assert asked.count(b"\x10\x04\x04") == 1
+
+
+def test_a_slow_printer_is_not_taken_for_one_that_passes_over_questions(peer):
+    """Each answer takes 0.6 s: longer than the first wait for an optional one, and none may be taken for another's."""
+
+    def serve(connection, _):
+        answers = {1: b"\x12", 2: b"\x12", 3: b"\x12", 4: b"\x72"}
+        while question := connection.recv(3):
+            threading.Event().wait(0.6)
+            connection.sendall(answers[question[2]])
+
+    with rawprint.open(peer(serve).address, "escpos") as printer:
+        for _ in range(2):
+            assert printer.status(6.0).stop_reasons == (Reason.MEDIA_EMPTY,)
+
+
+def test_the_undocumented_question_is_asked_once_whatever_comes_of_it(peer):
+    asked = []
+
+    def serve(connection, _):
+        answers = {b"\x1b!?": b"\x00", b"\x1b!S": b"", b"~!S\r\n": b"garbage"}
+        while question := connection.recv(16):
+            asked.append(question)
+            connection.sendall(answers[question])
+
+    with rawprint.open(peer(serve).address, "tspl") as printer:
+        with pytest.raises(rawprint.BadReply):
+            printer.status(5.0)
+        for _ in range(2):
+            assert printer.status(5.0).state is PrinterState.IDLE
+    assert asked.count(b"~!S\r\n") == 1
+
+
+def test_an_exchange_that_is_cut_off_is_no_state(peer):
+    slow = threading.Event()
+
+    def serve(connection, _):
+        while question := connection.recv(3):
+            if slow.is_set() and question != b"\x10\x04\x01":
+                continue
+            connection.sendall(b"\x12")
+
+    with rawprint.open(peer(serve).address, "escpos") as printer:
+        assert printer.status().state is PrinterState.IDLE
+        slow.set()
+        with pytest.raises(rawprint.NoReply):
+            printer.status(0.4)
 
 
 def test_a_push_in_front_of_an_answer(virtual):

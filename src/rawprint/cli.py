@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 FINE, PROBLEM, USAGE, CANNOT_OPEN, NO_ANSWER = range(5)
 INTERRUPTED = 130  # as a shell reports Ctrl-C
 
+_GOOD_ENDS = (rawprint.JobState.COMPLETED, rawprint.JobState.DELIVERED)
 _WATCH_EVERY = 0.5
 _RETRY_LAST = 5.0
 
@@ -66,10 +68,6 @@ def _run(options: argparse.Namespace, **hooks: Any) -> int:
     except RawprintError as error:
         _complain(error, as_json=getattr(options, "json", False))
         return _exit_code(error)
-    except BrokenPipeError:
-        # Whoever read our output went away; Python would say so once more at exit.
-        sys.stdout = open("/dev/null", "w") if sys.platform != "win32" else sys.stdout  # noqa: SIM115, PTH123
-        return FINE
     except KeyboardInterrupt:
         return INTERRUPTED
     return code
@@ -104,7 +102,17 @@ def _say(text: str) -> None:
 
 
 def _print_json(value: object) -> None:
-    print(json.dumps(value), flush=True)
+    _out(json.dumps(value))
+
+
+def _out(text: str) -> bool:
+    """Print to standard output; False where nobody takes it any more: then the exit code still tells."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  (Python flushes it at exit)
+        return False
+    return True
 
 
 # -- arguments -----------------------------------------------------------------------------------------------------
@@ -235,14 +243,13 @@ def status_view(address: str, dialect: str, status: PrinterStatus) -> dict[str, 
     }
 
 
-def _show_status(options: argparse.Namespace, dialect: str, status: PrinterStatus) -> None:
+def _show_status(options: argparse.Namespace, dialect: str, status: PrinterStatus) -> bool:
     if options.json:
-        _print_json(status_view(options.address, dialect, status))
-        return
-    print(f"{options.address}  {dialect}  {_in_words(status)}", flush=True)
+        return _out(json.dumps(status_view(options.address, dialect, status)))
+    lines = [f"{options.address}  {dialect}  {_in_words(status)}"]
     if not options.watch:
-        for reason, true in sorted(status.reasons.items()):
-            print(f"  {reason:28} {'yes' if true else 'no'}")
+        lines += [f"  {reason:28} {'yes' if true else 'no'}" for reason, true in sorted(status.reasons.items())]
+    return _out("\n".join(lines))
 
 
 def _in_words(status: PrinterStatus) -> str:
@@ -267,7 +274,8 @@ def _watch(options: argparse.Namespace, dialect: str, **hooks: Any) -> int:
                     now = (status.state, dict(status.reasons))
                     if now != shown:
                         shown = now
-                        _show_status(options, dialect, status)
+                        if not _show_status(options, dialect, status):
+                            return FINE  # nobody watches any more
                     wait(_WATCH_EVERY)
         except AddressError:
             raise
@@ -295,27 +303,31 @@ def _print(options: argparse.Namespace, **hooks: Any) -> int:
 
     queue = rawprint.PrintQueue(options.address, options.dialect, on_job=tell, **hooks)
     job = queue.submit(data)
+    interrupted = False
     try:
         in_time = job.wait(options.timeout, until="ended" if options.wait else "taken")
-    finally:  # also on Ctrl-C: what has not begun must not print later
-        if job.cancel():
-            job.wait(1.0)
-        queue.close(0.0)
+    except KeyboardInterrupt:
+        in_time, interrupted = False, True
+    if job.cancel():  # what has not begun must not print later
+        job.wait(1.0)
+    queue.close(0.0)
+    # Judged by what has become of it: its last byte may have gone out as the time ran out.
+    fine = job.state in _GOOD_ENDS or (job.taken and not options.wait)
     if options.json:
         _print_json(job_view(job))
-    elif options.wait or not in_time:
-        print(f"{job.id}  {job.state}  {job.bytes_accepted} of {job.bytes_total} bytes")
-    if not in_time:
-        return _timed_out(job, options)
-    if options.wait and job.state not in (rawprint.JobState.COMPLETED, rawprint.JobState.DELIVERED):
-        return _ended_badly(job, options)
-    if not options.wait and not job.taken:
-        return _ended_badly(job, options)
-    return FINE
+    elif options.wait or not fine:
+        _out(f"{job.id}  {job.state}  {job.bytes_accepted} of {job.bytes_total} bytes")
+    if interrupted:
+        return INTERRUPTED
+    if fine:
+        return FINE
+    return _ended_badly(job, options) if in_time else _timed_out(job, options)
 
 
 def _input(name: str) -> bytes:
     try:
+        if name == "-" and sys.stdin is None:
+            raise UsageError("there is no standard input to print", hint="name a file")
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
         raise UsageError(
@@ -456,7 +468,10 @@ def _trace(options: argparse.Namespace) -> int:
             return Trace(transport, transcript)
 
         observer: Callable[[Decoded | BadReply], None] = transcript.decoded
-        return _run(inner, wrap=wrap, observer=observer)
+        code = _run(inner, wrap=wrap, observer=observer)
+        if transcript.error is not None:
+            _say(f"the transcript is not complete: {transcript.error.strerror or transcript.error}")
+        return code
 
 
 @contextmanager

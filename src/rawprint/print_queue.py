@@ -16,6 +16,7 @@ from rawprint import address as addresses
 from rawprint.capabilities import Capabilities
 from rawprint.errors import (
     AccessDenied,
+    AddressError,
     AmbiguousAddress,
     BackendMissing,
     BadReply,
@@ -59,7 +60,7 @@ _LISTEN = 0.5
 _PROGRESS_EVERY = 0.1
 
 # Time does not cure these.
-_PERMANENT = (BackendMissing, AccessDenied, AmbiguousAddress)
+_PERMANENT = (AddressError, BackendMissing, AccessDenied, AmbiguousAddress)
 
 _Answer = PrinterStatus | RawprintError
 
@@ -133,7 +134,7 @@ class PrintQueue:
         # All below belongs to the queue's thread.
         self._flight: Flight | None = None
         self._pending: deque[Job] = deque()
-        self._at: Job | _Ask | None = None  # what the thread is busy with, and has not passed on
+        self._at: deque[_Ask] | None = None  # questions that the thread is busy with
         self._look_through = False  # for pending jobs that were canceled
         self._asks: deque[_Ask] = deque()
         self._used = 0.0  # when the connection last carried something
@@ -176,14 +177,21 @@ class PrintQueue:
         if not data:
             raise ValueError("a job needs at least one byte")
         job = Job(id or os.urandom(8).hex(), bytes(data), self._changed, self._wake)
+        if self._close_by is not None:
+            raise JobCanceled("the queue is closed")
         self._tell(job)
-        self._post(job)
+        try:
+            self._post(job)
+        except JobCanceled:  # closed meanwhile
+            self._never_begun(job, "the queue is closed")
+            raise
         return job
 
     def ask(self, callback: Callable[[_Answer], None], timeout: float = 3.0) -> None:
         """Ask the printer how it is, without waiting: the queue's thread calls back with the status, or the error.
 
-        The question goes out between jobs. While a job goes out, the last known status is the answer.
+        The question goes out between jobs. While a job goes out the answer is what the printer has reported unasked
+        since the job began, which is often nothing.
         """
         self._post(_Ask(callback, timeout))
 
@@ -207,7 +215,8 @@ class PrintQueue:
     def close(self, timeout: float = 5.0) -> None:
         """End the queue. Pending jobs are canceled; the job in print may finish within `timeout` seconds.
 
-        What is then still unfinished ends `uncertain`.
+        What is then still unfinished ends `uncertain`. A connection or a question that is under way is waited for, too,
+        which may take some seconds more. From a callback it returns at once, and the queue ends after that.
         """
         atexit.unregister(self.close)
         with self._changed:
@@ -216,7 +225,8 @@ class PrintQueue:
             thread = self._thread
         if thread is not None:
             self._wake()
-            thread.join()
+            if thread is not threading.current_thread():  # from a callback: it ends after that
+                thread.join()
 
     def __enter__(self) -> Self:
         return self
@@ -229,10 +239,11 @@ class PrintQueue:
             if self._close_by is not None:
                 raise JobCanceled("the queue is closed")
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=f"rawprint {self.address}", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name=f"rawprint {self.address}", daemon=True)
+                thread.start()
+                self._thread = thread
                 atexit.register(self.close)
-        self._commands.put(command)
+            self._commands.put(command)  # inside: what is posted is either refused or seen by the thread's end
 
     def _wake(self) -> None:
         self._commands.put(None)
@@ -265,10 +276,8 @@ class PrintQueue:
             Disconnected(f"printing broke off: {error!r}", hint="please report this, with the traceback", lost=True)
         )
         self._back_off()
-        if isinstance(at, Job) and at.state is JobState.PENDING and at not in self._pending:
-            self._pending.appendleft(at)
-        elif isinstance(at, _Ask):
-            _guarded(at.callback, RawprintError(f"asking broke off: {error!r}"))
+        for ask in at or ():
+            _guarded(ask.callback, RawprintError(f"asking broke off: {error!r}"))
 
     def _finished(self) -> bool:
         if self._close_by is None:
@@ -300,7 +309,7 @@ class PrintQueue:
             due.append(self._watch_at if flight and flight.held else self._retry_at)
         if flight and flight.awaiting:
             due.append(self._watch_at)
-        elif flight:
+        elif flight and not self._pending:
             due.append(min(self._used + self._idle_release, time.monotonic() + _LISTEN))
         if self._close_by is not None:
             due.append(self._close_by)
@@ -312,10 +321,10 @@ class PrintQueue:
             for job in [job for job in self._pending if job._cancel or self._close_by is not None]:
                 self._pending.remove(job)
                 self._never_begun(job, "canceled before its first byte")
-        while self._asks:
-            self._at = self._asks.popleft()
+        if self._asks:
+            self._at, self._asks = self._asks, deque()
             self._answer(self._at)
-        self._at = None
+            self._at = None
         flight, now = self._flight, time.monotonic()
         held = flight is not None and flight.held
         # Between two jobs, too: one question in a quarter of a second costs no throughput.
@@ -324,10 +333,8 @@ class PrintQueue:
             self._watch(flight)
         elif self._pending and not held:
             if now >= self._retry_at:
-                self._at = self._pending.popleft()
-                self._print(self._at)
-                self._at = None
-        elif flight is not None and not flight.awaiting:
+                self._print(self._pending[0])
+        elif flight is not None and not flight.awaiting and not self._pending:
             self._idle(flight)
 
     # -- the connection ------------------------------------------------------------------------------------------
@@ -438,18 +445,22 @@ class PrintQueue:
     def _print(self, job: Job) -> None:
         try:
             flight = self._ready()
-        except OpenError as error:
-            self._not_ready(job, error)
-            return
         except Disconnected as error:
-            self._lost(error)
+            self._lost(error)  # jobs of before come back in front of this one
             self._back_off()
             self._not_ready(job, error)
             return
+        except RawprintError as error:
+            self._not_ready(job, error)
+            return
+        if job._cancel or self._close_by is not None:  # asked for while the printer was opened and checked
+            self._pending.remove(job)
+            self._never_begun(job, "canceled before its first byte")
+            return
         if flight.held:
-            self._pending.appendleft(job)
             self._hold(flight)
             return
+        self._pending.popleft()
         job.error = None
         job.reasons = {}
         job.state = JobState.PROCESSING  # told with the first byte, not before it
@@ -475,9 +486,9 @@ class PrintQueue:
     def _not_ready(self, job: Job, error: RawprintError) -> None:
         job.error = _kept(error)
         if isinstance(error, _PERMANENT):
+            self._pending.remove(job)
             self._set(job, JobState.FAILED)
         else:
-            self._pending.appendleft(job)
             self._tell(job)
 
     def _given(self, job: Job, flight: Flight) -> None:
@@ -503,7 +514,7 @@ class PrintQueue:
         """Between two writes of a job: what others asked for, and what the printer said meanwhile."""
         self._receive(0)
         while self._asks and job._written < job.bytes_total:  # after the last byte the printer itself can be asked
-            _guarded(self._asks.popleft().callback, self.last_status or PrinterStatus())
+            _guarded(self._asks.popleft().callback, flight.news(job) or PrinterStatus())
         out_of_time = self._close_by is not None and time.monotonic() >= self._close_by
         if (job._cancel or out_of_time) and job._written < job.bytes_total:
             raise JobCanceled("canceled in the middle of the job", written=job._written)
@@ -567,29 +578,34 @@ class PrintQueue:
     def _notice(self, printer: Printer) -> None:
         """Pass on a push."""
         if printer.reported is not None and printer.reported is not self.last_status:
-            self._heard(printer.reported)
+            self._pass_on(printer.reported)
 
     def _heard(self, status: PrinterStatus) -> None:
-        self.last_status = status
+        """Pass on an answer."""
         self._used = time.monotonic()
+        self._pass_on(status)
+
+    def _pass_on(self, status: PrinterStatus) -> None:
+        self.last_status = status
         if self._on_status is not None:
             _guarded(self._on_status, status)
 
-    def _answer(self, ask: _Ask) -> None:
-        """Ask the printer for somebody else, between jobs."""
+    def _answer(self, asks: deque[_Ask]) -> None:
+        """Ask the printer once for all who wait for that, between jobs."""
+        timeout = max(ask.timeout for ask in asks)
         answer: _Answer
         kept = self._flight is not None
         try:
-            flight = self._open(min(ask.timeout, _OPEN_TIMEOUT))
+            flight = self._open(min(timeout, _OPEN_TIMEOUT))
             if flight.awaiting and not flight.printer.wait_acknowledged(_ACK_WAIT):
                 answer = self.last_status or PrinterStatus()  # it takes no bytes: a question would only wait behind
             else:
-                answer = flight.printer.status(ask.timeout)
+                answer = flight.printer.status(timeout)
                 self._heard(answer)
         except Disconnected as error:
             self._lost(error)
             if kept:  # it may have died long ago: only a new connection can tell
-                self._answer(ask)
+                self._answer(asks)
                 return
             answer = error
         except RawprintError as error:
@@ -597,7 +613,8 @@ class PrintQueue:
             answer = error
             if isinstance(error, (NoReply, BadReply)) and not self.busy:
                 self._release()  # a new connection begins in step
-        _guarded(ask.callback, answer)
+        for ask in asks:
+            _guarded(ask.callback, answer)
 
     def _idle(self, flight: Flight) -> None:
         """Nothing to do: hear what comes unasked, and let go of the printer after a while."""
@@ -672,6 +689,16 @@ class PrintQueue:
 
     def _judge_by_connection(self, flight: Flight) -> None:
         """The printer cannot be asked: if the connection holds a while after the last byte, it took them."""
+        if flight.held:  # but it has said unasked that it is stopped
+            now = time.monotonic()
+            self._silent_since = self._silent_since or now
+            if now - self._silent_since < SILENCE:
+                for job in flight.awaiting:
+                    self._stop(job, flight.printer.reported)
+                self._hold(flight)
+                return
+            flight.printer.reported = self.last_status = None
+            self._silent_since = None
         done, self._watch_at = flight.outlasted()
         self._deliver(done, flight)
 

@@ -108,6 +108,7 @@ class Printer:
         self._quiet = False  # this connection was seen to send nothing after its answers
         self._after_job = False  # bytes may come that answer questions which stand in the job itself
         self._printed_at = float("-inf")
+        self._slowest = 0.0  # the longest that an answer on this connection took, seconds
         self._unsent = b""  # the rest of a question that the transport took only in part
 
     def __enter__(self) -> Self:
@@ -237,6 +238,7 @@ class Printer:
                     self._pushed(decoded, raw)
                 else:
                     del self._owed[: self._owed.index(decoded.answers) + 1]
+                    self.capabilities.learn(decoded.answers, answered=True)  # late, but it does answer
         except BadReply:
             if strict:
                 raise
@@ -299,7 +301,7 @@ class Printer:
                     answers[query.name] = decoded
             reasons = dialect.conclude(answers)
             if not only_required and not self._quiet:
-                self._stands_alone()
+                self._stands_alone(deadline)
         except BadReply as error:
             self._observe(error)
             self._in_step = self._quiet = False
@@ -315,14 +317,16 @@ class Printer:
 
     def _question(self, query: Query, deadline: float, exchanges: list[Exchange]) -> Decoded | None:
         """Ask one question; None where an optional one stays unanswered."""
-        until = deadline if query.required else min(deadline, time.monotonic() + _OPTIONAL_WAIT)
+        until = deadline if query.required else min(deadline, time.monotonic() + max(_OPTIONAL_WAIT, 3 * self._slowest))
+        if query.instead_of and query.name not in self.capabilities.answered:
+            self.capabilities.learn(query, answered=False)  # once, whatever comes of it
         try:
             decoded, raw = self._ask(query, until)
         except NoReply:
             # Only a silence that lasted as long as it should teaches anything.
             if query.required or until < deadline:
                 self.capabilities.learn(query, answered=False)
-            if query.required:
+            if query.required or query.name in self.capabilities.answered:
                 raise
             exchanges.append(Exchange(query.request, b""))
             return None
@@ -358,6 +362,7 @@ class Printer:
         self.sent += taken
         self._unsent = query.request[taken:]
         self._owed.append(query)
+        asked_at = time.monotonic()
         del self._owed[:-_MAX_OWED]
         late: tuple[Decoded, bytes] | None = None
         while (rest := deadline - time.monotonic()) > 0:
@@ -372,17 +377,20 @@ class Printer:
                 mine = place == len(self._owed) - 1
                 del self._owed[: place + 1]
                 if mine:
+                    self._slowest = max(self._slowest, time.monotonic() - asked_at)
                     self._no_more()
                     return decoded, raw
                 late = decoded, raw
-                deadline = min(deadline, time.monotonic() + _LATE)
+                deadline = min(deadline, time.monotonic() + max(_LATE, 2 * self._slowest))
         if reader.rest:
             raw = reader.rest
             reader.clear()
             raise BadReply("the answer breaks off", raw=raw)
         if late is not None and self._in_step:
-            # It has answered in step before, so it passed over the earlier question, and this is the answer.
+            # It has answered in step before, so it passed over the earlier question, and this is the answer; unless
+            # it is only slow: then more follows.
             self._owed.clear()
+            self._quiet = False
             again = self.dialect.decode(late[1], (query,)) if self.dialect else None
             return again or late[0], late[1]
         if late is not None:
@@ -425,13 +433,13 @@ class Printer:
         self._in_step = True
         self._after_job = False
 
-    def _stands_alone(self) -> None:
+    def _stands_alone(self, deadline: float) -> None:
         """The first answers of a connection came: wait a moment to see that nothing follows that fits nothing.
 
         Raises:
             BadReply: The printer sent more than was asked for.
         """
-        more = self.transport.read(_ALONE)
+        more = self.transport.read(max(_ALONE, min(2 * self._slowest, deadline - time.monotonic())))
         if more and self._reader is not None:
             self._reader.feed(more)
             self._no_more()

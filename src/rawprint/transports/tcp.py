@@ -112,7 +112,7 @@ def _is_ipv4(host: str) -> bool:
 def _look_up(host: str, port: int) -> list[tuple[int, tuple[str, int]]]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise PrinterNotFound(
             f"no host is called {host}", hint="check the name, or write the printer's IP address"
         ) from error
@@ -274,6 +274,7 @@ class TcpTransport(Transport):
         if self.unacknowledged():
             if error is None:
                 lost = lost or not self._reset_follows()
+                self.unacknowledged()  # what was acknowledged meanwhile counts
             elif error.errno == errno.ECONNRESET:
                 lost = self._may_have_been_read()
         if error is None:

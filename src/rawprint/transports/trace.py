@@ -26,6 +26,7 @@ class Transcript:
     """Writes the lines; one of them serves every connection of a command."""
 
     def __init__(self, out: TextIO, *comments: str) -> None:
+        self.error: OSError | None = None  # why it is not complete
         self._out = out
         self._lock = threading.Lock()
         self._write("#", *comments)
@@ -55,9 +56,14 @@ class Transcript:
 
     def _write(self, mark: str, *lines: str) -> None:
         with self._lock:
-            for line in lines:
-                self._out.write(f"{mark} {line}\n")
-            self._out.flush()
+            if self.error is not None:
+                return
+            try:
+                for line in lines:
+                    self._out.write(f"{mark} {line}\n")
+                self._out.flush()
+            except OSError as error:  # a full disk must not stop the printing
+                self.error = error
 
 
 def describe(decoded: Decoded) -> str:
