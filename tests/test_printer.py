@@ -336,6 +336,7 @@ def test_no_clone_is_called_fine_when_it_is_not(virtual, clone, dialect):
             listener.set(reason, reason == fault)
         # A connection kept, and two new ones: an answer can be left over from either.
         for _ in range(2):
+            assert listener.wait(lambda _: listener.state()["connections"] == 0, 5)
             with rawprint.open(listener.address, dialect, capabilities=capabilities) as printer:
                 states = [ask(printer), ask(printer)]
             if fault:
