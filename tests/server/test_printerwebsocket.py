@@ -22,7 +22,7 @@ def printed_from(client, label, data, **params):
     assert client.print("Label", END)["status"] == "success"
     assert label.wait(lambda device: END.encode() in device.received[begin:], PATIENCE)
     got = label.received()[begin:].partition(END.encode())[0]
-    return got.replace(b"\x1b!?", b"")  # status questions between the jobs
+    return got.replace(b"\x1b!?", b"").replace(b"\x1b!S", b"")  # status questions between the jobs
 
 
 # Bytes
