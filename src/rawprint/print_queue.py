@@ -454,8 +454,7 @@ class PrintQueue:
             self._not_ready(job, error)
             return
         if job._cancel or self._close_by is not None:  # asked for while the printer was opened and checked
-            self._pending.remove(job)
-            self._never_begun(job, "canceled before its first byte")
+            self._look_through = True
             return
         if flight.held:
             self._hold(flight)
@@ -530,8 +529,6 @@ class PrintQueue:
     # -- states --------------------------------------------------------------------------------------------------
 
     def _stop(self, job: Job, said: PrinterStatus | None) -> None:
-        if self._flight is not None:
-            self._flight.count()
         reasons = dict.fromkeys(said.stop_reasons, True) if said else {}
         if job.state is not JobState.STOPPED or job.reasons != reasons:
             job.reasons = reasons

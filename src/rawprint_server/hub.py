@@ -189,14 +189,6 @@ class Hub:
                 return job
         return None
 
-    def last_status(self, name: str) -> PrinterStatus | None:
-        """What the printer said last, None where it never did.
-
-        Raises:
-            UnknownPrinter: There is no such printer.
-        """
-        return self._printer(name).queue.last_status
-
     def printer(self, name: str) -> PrinterView:
         """One printer as far as it is known, without asking it.
 
