@@ -31,6 +31,8 @@ TREE = {
     "NoReply": ("no-reply", "RawprintError", "TimeoutError"),
     "BadReply": ("bad-reply", "RawprintError", None),
     "JobCanceled": ("canceled", "RawprintError", None),
+    "JobExpired": ("expired", "RawprintError", None),
+    "Unsupported": ("unsupported", "RawprintError", None),
 }
 STANDARD = (ValueError, OSError, PermissionError, ConnectionError, TimeoutError)
 NEEDS = {"WriteStalled": {"written": 1, "total": 2, "reasons": {}}}

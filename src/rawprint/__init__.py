@@ -23,11 +23,13 @@ from rawprint.errors import (
     BadReply,
     Disconnected,
     JobCanceled,
+    JobExpired,
     NoReply,
     OpenError,
     PrinterBusy,
     PrinterNotFound,
     RawprintError,
+    Unsupported,
     WriteStalled,
 )
 from rawprint.jobs import Job, JobState
@@ -43,8 +45,16 @@ DIALECTS = tuple(_DIALECTS)
 #: Language -> the names of the questions that make up its status, as `Capabilities` uses them.
 QUERIES = {name: tuple(query.name for query in dialect.queries) for name, dialect in _DIALECTS.items()}
 
+#: Language -> what may be promised of a printer in `Capabilities`: that it answers a question, or knows a command.
+PROMISES = {name: dialect.promises for name, dialect in _DIALECTS.items()}
+
+#: Language -> the pins of the connector on which it can open a cash drawer.
+DRAWER_PINS = {name: tuple(dialect.drawer) for name, dialect in _DIALECTS.items()}
+
 __all__ = [
     "DIALECTS",
+    "DRAWER_PINS",
+    "PROMISES",
     "QUERIES",
     "AccessDenied",
     "AddressError",
@@ -56,6 +66,7 @@ __all__ = [
     "Exchange",
     "Job",
     "JobCanceled",
+    "JobExpired",
     "JobState",
     "NoReply",
     "OpenError",
@@ -67,6 +78,7 @@ __all__ = [
     "PrinterStatus",
     "RawprintError",
     "Reason",
+    "Unsupported",
     "WriteStalled",
     "open",
     "parse_address",

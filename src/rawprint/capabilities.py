@@ -19,11 +19,13 @@ class Capabilities:
         promised: What the configuration says that the printer answers.
         answered: What it has answered.
         silent: What it left unanswered; not asked again.
+        feeds: Whether it was seen to feed paper when it was asked; then it is not asked anything any more.
     """
 
     promised: frozenset[str] = frozenset()
     answered: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
+    feeds: bool = False
 
     def worth_asking(self, dialect: Dialect) -> Iterator[Query]:
         """The queries of a status, in order; decided one by one, as each answer teaches about the next."""
@@ -52,7 +54,7 @@ class Capabilities:
         return dialect is not None and any(q.required and q.name in self.answered for q in dialect.queries)
 
     def is_mute(self, dialect: Dialect | None) -> bool:
-        """Whether there is nothing to ask: no language known, or its first question was never answered."""
-        return dialect is None or any(
+        """Whether not to ask: no language known, its first question was never answered, or asking feeds paper."""
+        return dialect is None or self.feeds or any(
             q.required and q.name in self.silent and q.name not in self.answered for q in dialect.queries
         )

@@ -12,7 +12,9 @@ RawprintError
 ├─ WriteStalled (TimeoutError)       write-stalled    .written .total .reasons
 ├─ NoReply (TimeoutError)            no-reply
 ├─ BadReply                          bad-reply        .raw
-└─ JobCanceled                       canceled         .written
+├─ JobCanceled                       canceled         .written
+├─ JobExpired                        expired
+└─ Unsupported                       unsupported
 
 The standard library's classes in parentheses are bases too, so that `except TimeoutError` works.
 """
@@ -167,3 +169,15 @@ class JobCanceled(RawprintError):
     def __init__(self, message: str, *, written: int = 0, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.written = written
+
+
+class JobExpired(RawprintError):
+    """The job had not begun when its time was up; nothing of it was printed."""
+
+    code = "expired"
+
+
+class Unsupported(RawprintError):
+    """The printer, or its language, has no such thing."""
+
+    code = "unsupported"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -32,6 +32,14 @@ class JobState(StrEnum):
         return self not in _OPEN_STATES
 
 
+class Kind(Enum):
+    """How a job takes its turn."""
+
+    TICKET = "in its order"
+    KICK = "before the jobs that wait, and only on a printer that is ready: a drawer opens at once or not at all"
+    KICK_REAL_TIME = "the same, on a printer that is stopped, too"
+
+
 _OPEN_STATES = (JobState.PENDING, JobState.PROCESSING, JobState.STOPPED)
 
 
@@ -50,7 +58,16 @@ class Job:
         error: Why it is not printed yet, or what ended it.
     """
 
-    def __init__(self, id: str, data: bytes, changed: threading.Condition, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        id: str,
+        data: bytes,
+        changed: threading.Condition,
+        wake: Callable[[], None],
+        *,
+        expires_at: float = float("inf"),
+        kind: Kind = Kind.TICKET,
+    ) -> None:
         self.id = id
         self.state = JobState.PENDING
         self.bytes_total = len(data)
@@ -62,6 +79,8 @@ class Job:
         self._wake = wake
         # All below belongs to the queue's thread, which lets go of the data when the job has ended.
         self._data = data
+        self._expires_at = expires_at  # monotonic seconds; not begun after that
+        self._kind = kind
         self._cancel = False
         self._written = 0
         self._start = 0  # where it begins in the bytes of its connection

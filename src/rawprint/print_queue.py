@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from rawprint import address as addresses
 from rawprint.capabilities import Capabilities
+from rawprint.dialects.base import DRAWER_REAL_TIME
 from rawprint.errors import (
     AccessDenied,
     AddressError,
@@ -22,12 +23,15 @@ from rawprint.errors import (
     BadReply,
     Disconnected,
     JobCanceled,
+    JobExpired,
     NoReply,
     OpenError,
     RawprintError,
+    Unsupported,
 )
 from rawprint.flight import Flight
-from rawprint.jobs import Job, JobState
+from rawprint.jobs import Job, JobState, Kind
+from rawprint.polling import Polling
 from rawprint.printer import open as open_printer
 from rawprint.printer import resolve_dialect
 from rawprint.status import PrinterState, PrinterStatus
@@ -46,6 +50,12 @@ SILENCE = 30.0
 # All in seconds.
 _OPEN_TIMEOUT = 5.0
 _RETRY_FIRST, _RETRY_LAST = 0.1, 5.0
+# A shared printer that turns us away may only serve another computer. That one gives way for moments, see _TURN: they
+# are not missed for so long.
+_RETRY_SHARED, _SHARED_PATIENCE = 0.2, 60.0
+# On a shared printer a queue that always has jobs lets go after so long, for a moment longer than others pause between
+# two attempts: nobody can see that another computer waits.
+_TURN, _GIVE_WAY = 1.5, 0.3
 _ASK_TIMEOUT = 1.5
 # A new connection may be one that the printer's card is about to reset, because it serves another computer; its kernel
 # acknowledges bytes all the same. Only an answer shows that it is served, and it comes within 300 ms from a TSC.
@@ -57,6 +67,7 @@ _REASK = 5.0
 _ACK_FIRST, _ACK_LAST = 0.001, 0.05
 _ACK_WAIT = 0.25  # hosts may delay an acknowledgement by 200 ms
 _LISTEN = 0.5
+_LISTEN_HELD = 5.0  # where nobody watches
 _PROGRESS_EVERY = 0.1
 
 # Time does not cure these.
@@ -92,8 +103,9 @@ class PrintQueue:
         *,
         on_job: Callable[[Job], None] | None = None,
         on_status: Callable[[PrinterStatus], None] | None = None,
+        on_failure: Callable[[RawprintError], None] | None = None,
         capabilities: Capabilities | None = None,
-        idle_release: float = 2.5,
+        idle_release: float | None = 1.0,
         idle_check: float = 5.0,
         wrap: Callable[[Transport], Transport] | None = None,
         observer: Callable[[Decoded | BadReply], None] | None = None,
@@ -104,9 +116,12 @@ class PrintQueue:
             address: The printer's.
             dialect: Its language. Without it jobs print, and nothing is known of the printer's state.
             on_job: Called when a job changes (from the queue's thread; once from `submit`'s for a new one).
-            on_status: Called when the printer reports. Neither may block; an exception goes to threading.excepthook.
+            on_status: Called when the printer reports.
+            on_failure: Called when it cannot be opened, does not answer or its connection ends, and so nothing is known
+                of it any more. None of the three may block; an exception goes to threading.excepthook.
             capabilities: What is known of the printer; kept up to date.
-            idle_release: Seconds after which an idle connection is closed.
+            idle_release: Seconds after which an idle connection is closed, so that other computers can print; a queue
+                that always has jobs then gives way now and then, too. None: never, the printer is this queue's alone.
             idle_check: An idle connection older than this, seconds, is checked before a job's first byte.
             wrap: Puts something around each transport, such as a recorder.
             observer: Called with every decoded reply and push, and with every BadReply.
@@ -121,12 +136,13 @@ class PrintQueue:
         self.capabilities = capabilities if capabilities is not None else Capabilities()
         self._on_job = on_job
         self._on_status = on_status
+        self._on_failure = on_failure
         self._idle_release = idle_release
         self._idle_check = idle_check
         self._wrap = wrap
         self._observer = observer
 
-        self._commands: SimpleQueue[Job | _Ask | None] = SimpleQueue()
+        self._commands: SimpleQueue[Job | _Ask | Callable[[], None] | None] = SimpleQueue()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._close_by: float | None = None
@@ -140,6 +156,12 @@ class PrintQueue:
         self._used = 0.0  # when the connection last carried something
         self._retry_at = 0.0
         self._retry_pause = _RETRY_FIRST
+        self._failing_since: float | None = None
+        self._opened_at = 0.0
+        self._gives_way = False  # no job is begun before the connection was let go
+        self._move: Callable[[], None] | None = None  # to another address, once no job is under way
+        self._expiring = False  # some pending job may expire
+        self._polling = Polling()
         self._watch_at = 0.0
         self._silent_since: float | None = None
         self._asked_at = 0.0
@@ -163,12 +185,13 @@ class PrintQueue:
         flight = self._flight
         return flight is not None and (flight.printing is not None or bool(flight.awaiting))
 
-    def submit(self, data: bytes, *, id: str | None = None) -> Job:
+    def submit(self, data: bytes, *, id: str | None = None, expires: float | None = None) -> Job:
         """Queue bytes; returns at once with a pending job.
 
         Args:
             data: As the printer shall get them, at least one byte.
             id: The caller's own name for the job.
+            expires: Seconds; a job that has not begun by then is not printed any more and ends `expired`.
 
         Raises:
             ValueError: No data.
@@ -176,7 +199,43 @@ class PrintQueue:
         """
         if not data:
             raise ValueError("a job needs at least one byte")
-        job = Job(id or os.urandom(8).hex(), bytes(data), self._changed, self._wake)
+        return self._submit(bytes(data), id, expires, Kind.TICKET)
+
+    def open_drawer(self, pin: int = 2, *, id: str | None = None, expires: float = 10.0) -> Job:
+        """Open the cash drawer at the printer: before the jobs that wait, never in the middle of one.
+
+        Where the capabilities promise "drawer-real-time" that is done by the real-time command, which a printer
+        without paper obeys, too. Else the drawer waits until the printer is ready.
+
+        Args:
+            pin: Of the drawer's connector, 2 or 5.
+            id: The caller's own name for the job.
+            expires: Seconds after which it is not opened any more: nobody may be standing there.
+
+        Raises:
+            Unsupported: The printer's language has no drawer, or not that pin.
+            JobCanceled: The queue is closed.
+        """
+        dialect = self._dialect
+        commands, kind = {} if dialect is None else dialect.drawer, Kind.KICK
+        if dialect is not None and DRAWER_REAL_TIME in self.capabilities.promised:
+            commands, kind = dialect.drawer_real_time, Kind.KICK_REAL_TIME
+        if pin not in commands:
+            raise Unsupported(
+                f"no drawer can be opened on pin {pin} in the language {self.dialect or 'of an unnamed dialect'}",
+                hint="Receipt printers (escpos) have one on pin 2, some a second one on pin 5.",
+            )
+        return self._submit(commands[pin], id, expires, kind)
+
+    def _submit(self, data: bytes, id: str | None, expires: float | None, kind: Kind) -> Job:
+        job = Job(
+            id or os.urandom(8).hex(),
+            data,
+            self._changed,
+            self._wake,
+            expires_at=float("inf") if expires is None else time.monotonic() + expires,
+            kind=kind,
+        )
         if self._close_by is not None:
             raise JobCanceled("the queue is closed")
         self._tell(job)
@@ -212,6 +271,51 @@ class PrintQueue:
             raise answer
         return answer
 
+    def watch(self, every: float | None) -> None:
+        """Ask the printer every so many seconds while it is idle, and tell `on_status`; None: no more.
+
+        A printer that is to be let go when idle is opened for the question and let go after it. Nothing is asked while
+        jobs are under way, when they themselves bring news, nor of a printer that was seen to feed paper when asked.
+        """
+        self._post(lambda: self._polling.set(every))
+
+    def hear(self, status: PrinterStatus) -> None:
+        """Take in what another channel than the print connection told of the printer.
+
+        It is passed on to `on_status`, and stands in for the printer's own word while a job keeps it from being asked.
+        """
+        self._post(lambda: self._overheard(status))
+
+    def move(self, address: str, dialect: str | Dialect | None, *, capabilities: Capabilities | None = None) -> None:
+        """Print elsewhere from the next job on; what is under way is finished where it began, and none is lost.
+
+        Raises:
+            AddressError: The address or the language is none.
+        """
+        parsed = addresses.parse(address)
+        language = resolve_dialect(parsed, dialect)
+
+        def moved() -> None:
+            self._release()
+            self.address, self._dialect = str(parsed), language
+            self.capabilities = capabilities if capabilities is not None else Capabilities()
+            self.last_status = None
+            self._retry_at, self._retry_pause, self._failing_since = 0.0, _RETRY_FIRST, None
+            self._polling.soon()
+
+        def prepare() -> None:
+            self._move = moved
+
+        self._post(prepare)
+
+    def keep(self, idle_release: float | None) -> None:
+        """Change `idle_release`."""
+
+        def keep() -> None:
+            self._idle_release = idle_release
+
+        self._post(keep)
+
     def close(self, timeout: float = 5.0) -> None:
         """End the queue. Pending jobs are canceled; the job in print may finish within `timeout` seconds.
 
@@ -234,7 +338,7 @@ class PrintQueue:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _post(self, command: Job | _Ask) -> None:
+    def _post(self, command: Job | _Ask | Callable[[], None]) -> None:
         with self._changed:
             if self._close_by is not None:
                 raise JobCanceled("the queue is closed")
@@ -291,14 +395,24 @@ class PrintQueue:
             command = self._commands.get(timeout=timeout) if timeout != 0 else self._commands.get_nowait()
             while True:
                 if isinstance(command, Job):
-                    self._pending.append(command)
+                    self._enqueue(command)
                 elif command is None:
                     self._look_through = True
-                else:
+                elif isinstance(command, _Ask):
                     self._asks.append(command)
+                else:
+                    command()
                 command = self._commands.get_nowait()
         except Empty:
             pass
+
+    def _enqueue(self, job: Job) -> None:
+        self._expiring = self._expiring or job._expires_at < float("inf")
+        if job._kind is Kind.TICKET:
+            self._pending.append(job)
+        else:
+            kicks = sum(1 for other in self._pending if other._kind is not Kind.TICKET)
+            self._pending.insert(kicks, job)
 
     def _pause(self) -> float | None:
         """Seconds until there is something to do by itself; None: nothing."""
@@ -306,14 +420,33 @@ class PrintQueue:
             return 0.0
         flight, due = self._flight, []
         if self._pending:
-            due.append(self._watch_at if flight and flight.held else self._retry_at)
+            waits = flight is not None and (self._held(flight) or (flight.awaiting and self._lets_go))
+            due.append(self._watch_at if waits else self._retry_at)
+            if self._expiring:
+                due.append(min(job._expires_at for job in self._pending))
         if flight and flight.awaiting:
             due.append(self._watch_at)
-        elif flight and not self._pending:
-            due.append(min(self._used + self._idle_release, time.monotonic() + _LISTEN))
+        elif not self._pending:
+            due.append(self._polling.at)
+            if self._move is not None:
+                due.append(0.0)
+            if flight and self._idle_release is not None:
+                due.append(min(self._used + self._idle_release, time.monotonic() + _LISTEN))
+            elif flight and self._polling.every is None:
+                due.append(time.monotonic() + _LISTEN_HELD)
         if self._close_by is not None:
             due.append(self._close_by)
-        return max(min(due) - time.monotonic(), 0.0) if due else None
+        soonest = min(due, default=float("inf"))
+        return None if soonest == float("inf") else max(soonest - time.monotonic(), 0.0)
+
+    def _held(self, flight: Flight) -> bool:
+        """Whether the next job waits because the printer has said that it is stopped."""
+        return flight.held and self._pending[0]._kind is not Kind.KICK_REAL_TIME
+
+    @property
+    def _lets_go(self) -> bool:
+        """Whether the connection is to be closed as soon as no job is under way."""
+        return self._gives_way or self._move is not None
 
     def _work(self) -> None:
         if self._look_through:
@@ -321,21 +454,52 @@ class PrintQueue:
             for job in [job for job in self._pending if job._cancel or self._close_by is not None]:
                 self._pending.remove(job)
                 self._never_begun(job, "canceled before its first byte")
+        if self._expiring:
+            self._expire()
         if self._asks:
             self._at, self._asks = self._asks, deque()
             self._answer(self._at)
             self._at = None
         flight, now = self._flight, time.monotonic()
-        held = flight is not None and flight.held
+        if self._move is not None and (flight is None or not flight.awaiting):
+            self._move()
+            self._move = flight = None
+        held = flight is not None and bool(self._pending) and self._held(flight)
         # Between two jobs, too: one question in a quarter of a second costs no throughput.
-        watch = flight is not None and (flight.awaiting or (held and self._pending)) and now >= self._watch_at
+        watch = flight is not None and (flight.awaiting or held) and now >= self._watch_at
         if flight is not None and watch:
             self._watch(flight)
         elif self._pending and not held:
-            if now >= self._retry_at:
+            if now >= self._retry_at and not self._give_way(flight, now):
                 self._print(self._pending[0])
-        elif flight is not None and not flight.awaiting and not self._pending:
-            self._idle(flight)
+        elif not self._pending and (flight is None or not flight.awaiting):
+            if now >= self._polling.at:
+                self._poll()
+            elif flight is not None:
+                self._idle(flight)
+
+    def _give_way(self, flight: Flight | None, now: float) -> bool:
+        """Whether no job may begin now, as another computer's turn has come, or as the printer is about to be another."""
+        if flight is None:
+            return False
+        if self._idle_release is not None and now - self._opened_at >= _TURN:
+            self._gives_way = True
+        if not self._lets_go:
+            return False
+        if not flight.awaiting:
+            self._release()
+            self._retry_at = now + _GIVE_WAY
+        return True
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        for job in [job for job in self._pending if job._expires_at <= now]:
+            self._pending.remove(job)
+            error = JobExpired("its time was up before the printer could begin", hint="Print it again if it is wanted.")
+            error.__cause__ = job.error  # what it had waited for
+            job.error = error
+            self._set(job, JobState.EXPIRED)
+        self._expiring = any(job._expires_at < float("inf") for job in self._pending)
 
     # -- the connection ------------------------------------------------------------------------------------------
 
@@ -355,19 +519,29 @@ class PrintQueue:
                     wrap=self._wrap,
                     observer=self._observer,
                 )
-            except OpenError:
-                self.last_status = None
+            except OpenError as error:
+                self._failed(error)
                 self._back_off()
                 raise
             self._flight = Flight(printer)
-            self._used = time.monotonic()
+            self._used = self._opened_at = time.monotonic()
+            self._gives_way = False
         return self._flight
 
     def _back_off(self) -> None:
         import random  # noqa: PLC0415  (5 ms that only a failure costs)
 
-        self._retry_at = time.monotonic() + self._retry_pause * random.uniform(0.75, 1.25)  # noqa: S311
+        now, pause = time.monotonic(), self._retry_pause
+        if self._failing_since is None:
+            self._failing_since = now
+        if self._idle_release is not None and now - self._failing_since < _SHARED_PATIENCE:
+            pause = min(pause, _RETRY_SHARED)
+        self._retry_at = now + pause * random.uniform(0.75, 1.25)  # noqa: S311
         self._retry_pause = min(self._retry_pause * 2, _RETRY_LAST)
+
+    def _back_to_normal(self) -> None:
+        self._retry_pause = _RETRY_FIRST
+        self._failing_since = None
 
     def _release(self) -> None:
         """Close the connection in peace. What the far side has taken whole is delivered: it can report no more."""
@@ -386,21 +560,31 @@ class PrintQueue:
                 )
                 self._set(job, JobState.UNCERTAIN)
 
-    def _lost(self, error: Disconnected) -> None:
-        """The connection ended by itself."""
+    def _lost(self, error: Disconnected) -> bool:
+        """The connection ended by itself; whether jobs come back from it that are to be printed on the next."""
         flight, self._flight = self._flight, None
-        self.last_status = None
         if flight is None:
-            return
+            self.last_status = None
+            return False
         again, uncertain = flight.lost(error)
+        if again or uncertain:
+            self._failed(error)
+        else:
+            self.last_status = None
         flight.printer.close()
         for job in (*again, *uncertain):
             job.error = _kept(error)
             job.reasons = {}
             self._set(job, JobState.PENDING if job in again else JobState.UNCERTAIN)
-        if again:
-            self._pending.extendleft(reversed(again))
-            self._back_off()
+        self._pending.extendleft(reversed(again))
+        self._expiring = self._expiring or any(job._expires_at < float("inf") for job in again)
+        return bool(again)
+
+    def _failed(self, error: RawprintError) -> None:
+        """Nothing is known of the printer any more."""
+        self.last_status = None
+        if self._on_failure is not None:
+            _guarded(self._on_failure, error)
 
     def _ready(self) -> Flight:
         """An open printer to which a job's first byte may go.
@@ -432,10 +616,11 @@ class PrintQueue:
             Disconnected: It is not served.
         """
         try:
-            if printer.check(_CHECK_TIMEOUT).state is PrinterState.STOPPED:
+            said_before = self.last_status
+            if printer.check(_CHECK_TIMEOUT).state is PrinterState.STOPPED or (
+                said_before is not None and said_before.state is PrinterState.STOPPED
+            ):
                 self._heard(printer.status(_ASK_TIMEOUT))
-            elif self.last_status is not None and self.last_status.state is PrinterState.STOPPED:
-                self.last_status = None  # so it said on an earlier connection, and it is so no more
         except (NoReply, BadReply):
             return False
         return True
@@ -456,7 +641,9 @@ class PrintQueue:
         if job._cancel or self._close_by is not None:  # asked for while the printer was opened and checked
             self._look_through = True
             return
-        if flight.held:
+        if job._kind is not Kind.TICKET and not self._ready_for_kick(job, flight):
+            return
+        if self._held(flight):
             self._hold(flight)
             return
         self._pending.popleft()
@@ -478,9 +665,32 @@ class PrintQueue:
         except JobCanceled as error:
             self._broken_off(job, flight, error)
         except Disconnected as error:
-            self._lost(error)
+            if self._lost(error):
+                self._back_off()
         else:
             self._given(job, flight)
+
+    def _ready_for_kick(self, job: Job, flight: Flight) -> bool:
+        """Whether the printer takes a command at once: what waits in a buffer may open the drawer unattended, later.
+
+        Raises nothing: where the connection has ended, the next one will tell.
+        """
+        printer = flight.printer
+        if printer.unacknowledged():
+            self._retry_at = time.monotonic() + _ACK_LAST
+            return False
+        if job._kind is Kind.KICK_REAL_TIME or self.capabilities.is_mute(self._dialect):
+            return True
+        try:
+            self._heard(printer.status(_ASK_TIMEOUT))
+        except Disconnected as error:
+            self._lost(error)
+            self._back_off()
+            return False
+        except (NoReply, BadReply):
+            self._retry_at = time.monotonic() + _WATCH_STOPPED
+            return False
+        return job._expires_at > time.monotonic()
 
     def _not_ready(self, job: Job, error: RawprintError) -> None:
         job.error = _kept(error)
@@ -493,7 +703,8 @@ class PrintQueue:
     def _given(self, job: Job, flight: Flight) -> None:
         flight.given(job)
         self._used = job._given_at
-        self._retry_pause = _RETRY_FIRST
+        self._back_to_normal()
+        self._polling.later()
         self._silent_since = None
         self._ack_pause = _ACK_FIRST
         if len(flight.awaiting) == 1:
@@ -512,6 +723,8 @@ class PrintQueue:
     def _step(self, job: Job, flight: Flight) -> None:
         """Between two writes of a job: what others asked for, and what the printer said meanwhile."""
         self._receive(0)
+        if self._expiring:
+            self._expire()
         while self._asks and job._written < job.bytes_total:  # after the last byte the printer itself can be asked
             _guarded(self._asks.popleft().callback, flight.news(job) or PrinterStatus())
         out_of_time = self._close_by is not None and time.monotonic() >= self._close_by
@@ -582,6 +795,16 @@ class PrintQueue:
         self._used = time.monotonic()
         self._pass_on(status)
 
+    def _overheard(self, status: PrinterStatus) -> None:
+        """Another channel than the connection told something."""
+        flight = self._flight
+        if flight is not None and (flight.printing is not None or flight.awaiting):
+            said = flight.printer.reported
+            # It may add to what the printer says, and take back what it said itself; no more.
+            if status.state is PrinterState.STOPPED or said is None or said.source == status.source:
+                flight.printer.reported = status
+        self._pass_on(status)
+
     def _pass_on(self, status: PrinterStatus) -> None:
         self.last_status = status
         if self._on_status is not None:
@@ -593,6 +816,8 @@ class PrintQueue:
         answer: _Answer
         kept = self._flight is not None
         try:
+            if self.capabilities.feeds:
+                raise _feeds()
             flight = self._open(min(timeout, _OPEN_TIMEOUT))
             if flight.awaiting and not flight.printer.wait_acknowledged(_ACK_WAIT):
                 answer = self.last_status or PrinterStatus()  # it takes no bytes: a question would only wait behind
@@ -600,13 +825,16 @@ class PrintQueue:
                 answer = flight.printer.status(timeout)
                 self._heard(answer)
         except Disconnected as error:
-            self._lost(error)
+            if self._lost(error):
+                self._back_off()
             if kept:  # it may have died long ago: only a new connection can tell
                 self._answer(asks)
                 return
+            self._failed(error)
             answer = error
         except RawprintError as error:
-            self.last_status = None
+            if not isinstance(error, OpenError):
+                self._failed(error)
             answer = error
             if isinstance(error, (NoReply, BadReply)) and not self.busy:
                 self._release()  # a new connection begins in step
@@ -620,9 +848,53 @@ class PrintQueue:
             self._notice(flight.printer)
         except Disconnected as error:
             self._lost(error)
+            if self._idle_release is None:
+                self._polling.soon()
         else:
-            if time.monotonic() - self._used >= self._idle_release:
+            if self._idle_release is not None and time.monotonic() - self._used >= self._idle_release:
                 self._release()
+
+    def _poll(self) -> None:
+        """Nothing is printed: see how the printer is, for those who watch."""
+        polling, shared, kept = self._polling, self._idle_release is not None, self._flight is not None
+        mute = self.capabilities.is_mute(self._dialect)
+        if mute and shared:
+            polling.later()
+            return
+        try:
+            flight = self._open()
+            if mute:
+                flight.printer.listen()
+                polling.later()
+            elif polling.looks_after:
+                if polling.looked(flight.printer.check(_ASK_TIMEOUT)):
+                    self.capabilities.feeds = True
+                    self._failed(_feeds())
+            elif polling.on_trial:
+                before = flight.printer.check(_ASK_TIMEOUT)
+                status = flight.printer.status(_ASK_TIMEOUT)
+                polling.asked(before, status)
+                self._heard(status)
+            else:
+                polling.later()
+                self._heard(flight.printer.status(_ASK_TIMEOUT))
+            self._back_to_normal()
+        except Disconnected as error:
+            self._lost(error)
+            if kept:  # it may have died long ago: only a new connection can tell
+                self._poll()
+                return
+            self._failed(error)
+            self._back_off()
+            polling.later(None if shared else self._retry_at)
+        except OpenError:
+            polling.later(None if shared else self._retry_at)
+        except (NoReply, BadReply) as error:
+            self._failed(error)
+            self._release()  # a new connection begins in step
+            polling.later()
+        if shared and not polling.looks_after:
+            self._release()
 
     def _watch(self, flight: Flight) -> None:
         """All bytes of some jobs are given, or a job waits for a stopped printer: see how things stand."""
@@ -642,7 +914,8 @@ class PrintQueue:
             self._asked_at = now
             status = printer.status(_ASK_TIMEOUT)
         except Disconnected as error:
-            self._lost(error)
+            if self._lost(error):
+                self._back_off()
         except (NoReply, BadReply):
             self._silence(flight)
         else:
@@ -710,7 +983,8 @@ class PrintQueue:
         self._watch_at = now + _WATCH_STOPPED
         flight.unhealthy()
         if now - self._silent_since >= SILENCE:
-            flight.printer.reported = self.last_status = None  # what it said so long ago holds nothing up
+            flight.printer.reported = None  # what it said so long ago holds nothing up
+            self._failed(NoReply(f"the printer has not answered for {SILENCE:g} s"))
             self._deliver(flight.awaiting, flight)
             return
         for job in flight.awaiting:
@@ -723,6 +997,13 @@ class PrintQueue:
             self._delivered(job, flight, *evidence)
         if jobs:
             self._used = time.monotonic()
+
+
+def _feeds() -> Unsupported:
+    return Unsupported(
+        "the printer feeds paper when it is asked how it is, so it is not asked any more",
+        hint="Its state stays unknown; it prints all the same.",
+    )
 
 
 def _guarded(callback: Callable[..., None], *arguments: object) -> None:

@@ -61,12 +61,14 @@ class PrinterStatus:
         processing: Whether it said that it is printing; None where it did not say.
         raw: The exchanges that this was read from.
         at: When the last of them came, UTC.
+        source: Who said so: "printer", on the connection that prints, or the name of another channel.
     """
 
     reasons: Mapping[Reason, bool] = field(default_factory=dict)
     processing: bool | None = None
     raw: tuple[Exchange, ...] = ()
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    source: str = "printer"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reasons", MappingProxyType(dict(self.reasons)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from rawprint.status import Reason
 
 _NOTHING: Mapping[Reason, bool] = MappingProxyType({})
+
+DRAWER_REAL_TIME = "drawer-real-time"
+"""The promise that a printer obeys `Dialect.drawer_real_time`."""
 
 
 class Query(NamedTuple):
@@ -78,6 +81,9 @@ class Dialect:
         conclude: What the answers of one exchange, by query name, say together. Raises BadReply where they
             contradict each other.
         max_reply: No reply or push is longer, bytes.
+        drawer: Connector pin -> the command that opens the cash drawer on it, carried out in the order of the data.
+        drawer_real_time: The same by real-time command, which the printer obeys while it is stopped, too. Printers
+            that do not know it may print it: it needs the promise DRAWER_REAL_TIME.
     """
 
     name: str
@@ -86,6 +92,13 @@ class Dialect:
     decode: Callable[[bytes, tuple[Query, ...]], Decoded | None]
     conclude: Callable[[Mapping[str, Decoded]], dict[Reason, bool]] = _combine
     max_reply: int = 64
+    drawer: Mapping[int, bytes] = field(default_factory=dict)
+    drawer_real_time: Mapping[int, bytes] = field(default_factory=dict)
+
+    @property
+    def promises(self) -> tuple[str, ...]:
+        """What a configuration can promise of a printer: that it answers a query, or knows a command."""
+        return (*(query.name for query in self.queries), *((DRAWER_REAL_TIME,) if self.drawer_real_time else ()))
 
 
 class Reader:

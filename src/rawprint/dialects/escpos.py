@@ -144,4 +144,7 @@ ESCPOS = Dialect(
     decode=decode,
     conclude=conclude,
     max_reply=_BLOCK_MAX + 1,
+    # ESC p m t1 t2: on for 2 * t1 ms, off for 2 * t2 ms; DLE DC4 1 m t: on for 100 * t ms. Pin 2 is m = 0, pin 5 m = 1.
+    drawer=MappingProxyType({2: b"\x1bp\x00\x32\xfa", 5: b"\x1bp\x01\x32\xfa"}),
+    drawer_real_time=MappingProxyType({2: b"\x10\x14\x01\x00\x01", 5: b"\x10\x14\x01\x01\x01"}),
 )
