@@ -61,7 +61,7 @@ class Job:
     def __init__(
         self,
         id: str,
-        data: bytes,
+        data: bytes | bytearray | memoryview,
         changed: threading.Condition,
         wake: Callable[[], None],
         *,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -32,17 +33,20 @@ class Polling:
         self._fed = 0  # how often in a row
         self._was_still: bool | None = None  # before the question whose effect is to be seen
 
-    def set(self, every: float | None) -> None:
-        """Ask every so many seconds from now on, the first time at once; None: no more."""
-        begins = self.every is None and every is not None
+    def set(self, every: float | None, first: float) -> None:
+        """Ask every so many seconds from now on; None: no more.
+
+        Args:
+            every: Seconds, of which a tenth is left to chance, so that many printers are not asked in step.
+            first: Seconds until the first question, where none was asked regularly before.
+        """
+        begins = self.every is None
         self.every = every
         if every is None:
             self.at = float("inf")
             self._was_still = None
-        elif begins:
-            self.soon()
         else:
-            self.at = min(self.at, time.monotonic() + every)
+            self.at = min(self.at, time.monotonic() + (first if begins else every))
 
     def soon(self) -> None:
         """Ask at the next opportunity."""
@@ -53,7 +57,8 @@ class Polling:
         """The question was asked, or could not be: the next one comes in its time, or `at` that moment."""
         self._was_still = None
         if self.every is not None:
-            self.at = time.monotonic() + self.every if at is None else at
+            jitter = 1 - 0.1 * os.urandom(1)[0] / 255
+            self.at = time.monotonic() + self.every * jitter if at is None else at
 
     # -- feeding -------------------------------------------------------------------------------------------------
 

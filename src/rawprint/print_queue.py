@@ -67,6 +67,7 @@ _REASK = 5.0
 _ACK_FIRST, _ACK_LAST = 0.001, 0.05
 _ACK_WAIT = 0.25  # hosts may delay an acknowledgement by 200 ms
 _LISTEN = 0.5
+_POLL_FIRST = 5.0
 _LISTEN_HELD = 5.0  # where nobody watches
 _PROGRESS_EVERY = 0.1
 
@@ -185,11 +186,13 @@ class PrintQueue:
         flight = self._flight
         return flight is not None and (flight.printing is not None or bool(flight.awaiting))
 
-    def submit(self, data: bytes, *, id: str | None = None, expires: float | None = None) -> Job:
+    def submit(
+        self, data: bytes | bytearray | memoryview, *, id: str | None = None, expires: float | None = None
+    ) -> Job:
         """Queue bytes; returns at once with a pending job.
 
         Args:
-            data: As the printer shall get them, at least one byte.
+            data: As the printer shall get them, at least one byte; copied, unless it is bytes or a view of bytes.
             id: The caller's own name for the job.
             expires: Seconds; a job that has not begun by then is not printed any more and ends `expired`.
 
@@ -199,7 +202,8 @@ class PrintQueue:
         """
         if not data:
             raise ValueError("a job needs at least one byte")
-        return self._submit(bytes(data), id, expires, Kind.TICKET)
+        frozen = isinstance(data, bytes) or (isinstance(data, memoryview) and isinstance(data.obj, bytes))
+        return self._submit(data if frozen else bytes(data), id, expires, Kind.TICKET)
 
     def open_drawer(self, pin: int = 2, *, id: str | None = None, expires: float = 10.0) -> Job:
         """Open the cash drawer at the printer: before the jobs that wait, never in the middle of one.
@@ -227,7 +231,7 @@ class PrintQueue:
             )
         return self._submit(commands[pin], id, expires, kind)
 
-    def _submit(self, data: bytes, id: str | None, expires: float | None, kind: Kind) -> Job:
+    def _submit(self, data: bytes | bytearray | memoryview, id: str | None, expires: float | None, kind: Kind) -> Job:
         job = Job(
             id or os.urandom(8).hex(),
             data,
@@ -274,10 +278,12 @@ class PrintQueue:
     def watch(self, every: float | None) -> None:
         """Ask the printer every so many seconds while it is idle, and tell `on_status`; None: no more.
 
-        A printer that is to be let go when idle is opened for the question and let go after it. Nothing is asked while
-        jobs are under way, when they themselves bring news, nor of a printer that was seen to feed paper when asked.
+        A printer that is to be let go when idle is opened for the question and let go after it; to be watched does
+        not open it by itself, so the first question comes after some seconds. Nothing is asked while jobs are under
+        way, when they themselves bring news, nor of a printer that was seen to feed paper when asked.
         """
-        self._post(lambda: self._polling.set(every))
+        first = 0.0 if self._idle_release is None else _POLL_FIRST
+        self._post(lambda: self._polling.set(every, min(every or 0.0, first)))
 
     def hear(self, status: PrinterStatus) -> None:
         """Take in what another channel than the print connection told of the printer.

@@ -20,12 +20,16 @@ from rawprint import RawprintError, __version__
 from rawprint_server import messages
 from rawprint_server.access import host_allowed, origin_allowed
 from rawprint_server.hub import Hub
-from rawprint_server.session import serve_client
+from rawprint_server.messages import PROTOCOL
+from rawprint_server.metrics import Counts
+from rawprint_server.session import Session, Statistics
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from websockets.http11 import Request
+    from websockets.typing import Subprotocol
 
     from rawprint_server.config import Config
 
@@ -53,7 +57,8 @@ _PAGE_POLICY = (
     "connect-src 'self' ws://127.0.0.1:* ws://localhost:*; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_SHARED = frozenset({"/PrinterWebSocket.js", "/health"})  # what pages of allowed origins may load
+_SHARED = frozenset({"/PrinterWebSocket.js", "/rawprint.js", "/health"})  # what pages of allowed origins may load
+_SCRIPTS = frozenset({"/PrinterWebSocket.js", "/rawprint.js"})
 
 
 class ListenError(RawprintError):
@@ -78,11 +83,14 @@ class App:
         self._hub: Hub
         self._servers: list[Server] = []
         self._connections: set[ServerConnection] = set()
+        self._sessions: dict[Session, list[str]] = {}  # and the origin that each came from
+        self._statistics = Statistics()
+        self._let_in = 0
         self._refused: dict[str, float] = {}  # origin -> when it was last logged
         self._files = _static_files()
 
     async def __aenter__(self) -> Self:
-        self._hub = Hub(self._config.printers)
+        self._hub = Hub(self._config.printers, max_message_bytes=self._config.server.max_message_bytes)
         sockets = _listen(self._config.server.port)
         self.port = sockets[0].getsockname()[1]
         for listening in sockets:
@@ -91,6 +99,7 @@ class App:
                 sock=listening,
                 process_request=self._process_request,
                 create_connection=_tracked(self._connections),
+                select_subprotocol=_native_if_offered,
                 compression=None,
                 max_size=self._config.server.max_message_bytes,
                 max_queue=2,  # messages read ahead of the one that is being answered
@@ -106,18 +115,46 @@ class App:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for server in self._servers:
-            server.close()
+            server.close(close_connections=False)
+        # What is answered has been done, and what is not has not: from here on nothing is read any more. The jobs that
+        # are under way come to their ends, which the clients still hear of.
+        for session in self._sessions:
+            session.stop()
+        self._hub.stop()
+        await self._hub.close()
+        for session in self._sessions:
+            session.leave()
         # A browser opens connections ahead of need; one that never asked for anything must not be waited for.
         for connection in list(self._connections):
             if connection.state is State.CONNECTING:
                 connection.transport.abort()
         await asyncio.gather(*(server.wait_closed() for server in self._servers))
-        await self._hub.close()
+
+    def apply(self, config: Config) -> None:
+        """Takes over another configuration as the server runs: printers, origins, and limits of new connections.
+
+        No job is lost by it, and no connection but those of pages that are no longer allowed.
+        """
+        before, self._config = self._config, config
+        if (before.server.host, before.server.port) != (config.server.host, config.server.port):
+            log.warning("another host or port takes a restart of the server")
+        self._hub.max_message_bytes = config.server.max_message_bytes
+        self._hub.apply(config.printers)
+        for session, origins in self._sessions.items():
+            if not self._origin_allowed(origins):
+                session.refuse(FORBIDDEN, _close_reason(origins[0]))
+        log.info("the configuration was read again: %d printers", len(config.printers))
 
     async def _serve(self, connection: ServerConnection) -> None:
         origins = [] if connection.request is None else connection.request.headers.get_all("Origin")
         if self._origin_allowed(origins):
-            await serve_client(connection, self._hub, self._config)
+            session = Session(connection, self._hub, self._config.server, self._statistics)
+            self._sessions[session] = origins
+            self._let_in += 1
+            try:
+                await session.serve()
+            finally:
+                del self._sessions[session]
             return
         # A browser shows a page nothing of a refused handshake, so the handshake is done for the sake of the reason.
         self._note_refused(origins[0])
@@ -167,18 +204,41 @@ class App:
         if path == "/health":
             health = messages.Health(version=__version__, printers=len(self._config.printers))
             return _response(200, messages.encode(health), "application/json")
+        if path == "/schema.json":
+            from rawprint_server.schema import document  # noqa: PLC0415 - hardly anybody asks
+
+            return _response(200, document(), "application/json")
+        if path == "/metrics":
+            from rawprint_server.metrics import exposition  # noqa: PLC0415 - a server that nobody scrapes does without
+
+            return _response(200, *exposition(self._counts()))
         if path in self._files:
             body, content_type = self._files[path]
             response = _response(200, body, content_type)
-            if path == "/PrinterWebSocket.js":
+            if path in _SCRIPTS:
                 # Any page may name it in a <script>; what the script can do is decided when it connects.
                 del response.headers["Cross-Origin-Resource-Policy"]
                 response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
             return response
         return _response(404, "There is nothing here.\n")
 
+    def _counts(self) -> Counts:
+        return Counts(
+            clients=len(self._sessions),
+            connections_total=self._let_in,
+            calls=self._statistics.calls,
+            cut_off_total=self._statistics.cut_off,
+            printers=self._hub.counts(),
+            started=self._hub.server().started.timestamp(),
+            version=__version__,
+        )
+
     def _origin_allowed(self, origins: list[str]) -> bool:
         return origin_allowed(origins, self._config.access.origins, self.port)
+
+
+def _native_if_offered(_connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    return next((name for name in offered if name == PROTOCOL), None)
 
 
 def _path(request: Request) -> str:

@@ -1,17 +1,43 @@
-"""The printers' queues, and the only bridge between their threads and the event loop."""
+"""The printers' queues, the one state that all clients see, and the only bridge between threads and the event loop.
+
+What queues tell comes over the bridge in order, and becomes the state here, on the loop; every change of the state is
+told to those who subscribed. So a snapshot and the events after it fit together without a gap.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import logging
-from collections import deque
+import os
+import threading
+from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from rawprint import Capabilities, JobState, NoReply, PrinterStatus, PrintQueue, RawprintError
-from rawprint_server.messages import JobView, PrinterView, failure
+import msgspec
+
+from rawprint import (
+    DRAWER_PINS,
+    AsideWatch,
+    Capabilities,
+    JobCanceled,
+    JobState,
+    NoReply,
+    PrinterState,
+    PrinterStatus,
+    PrintQueue,
+    RawprintError,
+    __version__,
+)
+from rawprint_server import messages
+from rawprint_server.config import shared
+from rawprint_server.messages import JobView, Media, PrinterView, ServerView, Snapshot, failure
+from rawprint_server.metrics import PrinterCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,14 +50,20 @@ log = logging.getLogger(__name__)
 # How many ended jobs are remembered, the newest: those to which a client gave an id, and the others.
 NAMED_JOBS = 20_000
 ENDED_JOBS = 1000
+SNAPSHOT_JOBS = 100  # ended jobs in a snapshot
 MAX_PENDING = 10_000  # jobs that may wait for one printer
 MAX_PENDING_BYTES = 256 * 1024 * 1024
 FAILURE_SECONDS = 0.5  # how long a failed question answers others, which would otherwise each wait for its time-out
+SHARED_RELEASE = 1.0  # seconds after which the idle connection of a shared printer is closed
+LIVE_POLL = 0.75  # seconds between two questions to a watched printer that is this server's alone
+ASIDE_POLL = 2.0  # seconds between two questions on another channel than the print connection
+AGE_TOLD = 10.0  # seconds by which the last answer of a shared printer must have become younger to be news by itself
 
 _GOOD_ENDS = frozenset({JobState.COMPLETED, JobState.DELIVERED})
-_NOTHING_PRINTED = frozenset({JobState.FAILED, JobState.CANCELED})
+_NOTHING_PRINTED = frozenset({JobState.FAILED, JobState.CANCELED, JobState.EXPIRED})
 
 _Answer: TypeAlias = PrinterStatus | RawprintError
+Listener: TypeAlias = "Callable[[bytes], None]"
 
 
 class UnknownPrinter(RawprintError):
@@ -58,62 +90,153 @@ class IdConflict(RawprintError):
     code = "id-conflict"
 
 
-@dataclass(slots=True)
+class TooLate(RawprintError):
+    """The job has ended, or all its bytes are with the printer."""
+
+    code = "too-late"
+
+
 class _Printer:
-    queue: PrintQueue
-    live: dict[str, Job] = field(default_factory=dict)  # jobs that have not ended, in order
-    waiting: int = 0  # their bytes
-    asking: asyncio.Future[_Answer] | None = None  # a question that is under way
-    failure: RawprintError | None = None  # why the last question was not answered
-    failed_at: float = 0.0
+    """One printer: its queue, and what is known of it."""
+
+    def __init__(self, name: str, config: PrinterConfig, queue: PrintQueue) -> None:
+        self.name = name
+        self.config = config
+        self.queue = queue
+        self.asides: AsideWatch | None = None
+        self.live: dict[str, _Known] = {}  # jobs that have not ended, in order
+        self.waiting = 0  # their bytes
+        self.pending = 0  # how many of them have not begun
+        self.status: PrinterStatus | None = None
+        self.heard: datetime | None = None
+        self.error: RawprintError | None = None  # why nothing is known now
+        self.since: datetime | None = None
+        self.told = self.view()
+        self.asking: asyncio.Future[_Answer] | None = None  # a question that is under way
+        self.failure: RawprintError | None = None  # why the last question was not answered
+        self.failed_at = 0.0
+        self.ended: Counter[str] = Counter()  # jobs, by how they ended
+        self.bytes = 0  # that it has taken in jobs which ended
+
+    def view(self) -> PrinterView:
+        """What the wire shows of it."""
+        status, config = self.status, self.config
+        return PrinterView(
+            name=self.name,
+            address=self.queue.address,
+            dialect=self.queue.dialect,
+            state=PrinterState.UNKNOWN.value if status is None else status.state.value,
+            reasons={} if status is None else {reason.value: true for reason, true in status.reasons.items()},
+            at=self.heard,
+            since=self.since,
+            source=None if status is None else status.source,
+            busy=len(self.live) > self.pending,
+            pending=self.pending,
+            share=shared(config),
+            drawer=bool(DRAWER_PINS.get(self.queue.dialect or "")),
+            encoding=config.encoding,
+            media=Media(config.width_mm, config.height_mm, config.gap_mm, config.dpi, config.cut),
+            error=None if self.error is None else failure(self.error),
+        )
 
 
 @dataclass(slots=True)
 class _Known:
-    printer: str
-    digest: bytes
+    """A job that is remembered."""
+
+    printer: _Printer
+    name: str | None
     named: bool  # whether the client gave the id
-    job: Job | JobView  # the view once it has ended
+    created: datetime
+    data: bytes | memoryview | None  # until the digest stands for it
+    digest: bytes = b""
+    job: Job | None = None  # until it has ended
+    view: JobView = field(init=False)  # as last told
+    waiters: list[tuple[bool, asyncio.Future[JobView]]] = field(default_factory=list)  # (until its end, ...)
+
+    def is_of(self, printer: _Printer, data: bytes | memoryview) -> bool:
+        """Whether it is that very job."""
+        if self.printer.name != printer.name:
+            return False
+        return self.data == data if self.data is not None else self.digest == hashlib.sha256(data).digest()
+
+    def look(self, job: Job) -> JobView:
+        """What the wire shows of the job as it stands now; any thread may ask."""
+        ended = job.state.ended
+        return JobView(
+            id=job.id,
+            printer=self.printer.name,
+            name=self.name,
+            state=job.state.value,
+            bytes_total=job.bytes_total,
+            bytes_accepted=job.bytes_accepted,
+            evidence=job.evidence,
+            reasons={reason.value: true for reason, true in job.reasons.items()},
+            error=None if job.error is None else failure(job.error),
+            created=self.created,
+            ended=datetime.now(UTC) if ended else None,
+        )
 
 
 class Hub:
     """All printers of the server, by name. Lives on one event loop and is used from it alone.
 
-    Nothing is opened before a printer is needed.
+    Nothing is opened before a printer is needed, or somebody watches.
+
+    Attributes:
+        max_message_bytes: Told to clients.
 
     Raises:
         AddressError: A printer's address is none.
     """
 
-    def __init__(self, printers: Mapping[str, PrinterConfig]) -> None:
+    def __init__(self, printers: Mapping[str, PrinterConfig], *, max_message_bytes: int = 0) -> None:
+        self.max_message_bytes = max_message_bytes
         self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._memory = os.urandom(8).hex()
+        self._started = datetime.now(UTC)
+        self._stopping = False
         self._known: dict[str, _Known] = {}
         self._ended: dict[bool, deque[str]] = {True: deque(), False: deque()}  # named or not -> ids
-        self._printers = {
-            name: _Printer(
-                PrintQueue(
-                    printer.address,
-                    printer.dialect,
-                    on_job=self._heard(name),
-                    capabilities=Capabilities(promised=frozenset(printer.promises)),
-                )
-            )
-            for name, printer in printers.items()
-        }
+        self._listeners: set[Listener] = set()
+        self._leaving: set[_Printer] = set()  # no longer configured, and not through with their jobs
+        self._closing: set[asyncio.Task[None]] = set()
+        self._printers = {name: self._new_printer(name, config) for name, config in printers.items()}
+
+    # -- jobs ----------------------------------------------------------------------------------------------------
 
     def names(self) -> list[str]:
         """The printers' names in the order of the configuration."""
         return list(self._printers)
 
-    def submit(self, name: str, data: bytes, id: str | None = None) -> JobView:
+    def encoding(self, name: str) -> str | None:
+        """The encoding of plain text that the configuration names for the printer.
+
+        Raises:
+            UnknownPrinter: There is no such printer.
+        """
+        return self._printer(name).config.encoding
+
+    def submit(
+        self,
+        name: str,
+        data: bytes | memoryview,
+        id: str | None = None,
+        *,
+        job_name: str | None = None,
+        expires: float | None = None,
+    ) -> JobView:
         """Takes a job; never blocks.
 
         Args:
             name: The printer.
-            data: Its bytes.
+            data: Its bytes; a memoryview of bytes that nobody changes is not copied.
             id: The client's own name for the job. The same id with the same bytes for the same printer is the same
                 job, which is returned as it stands and not printed again; unless nothing of it was printed and it
-                ended `failed` or `canceled`: then it is tried anew.
+                ended `failed`, `canceled` or `expired`: then it is tried anew.
+            job_name: What people call it.
+            expires: Seconds; a job that has not begun by then is not printed.
 
         Raises:
             UnknownPrinter: There is no such printer.
@@ -122,28 +245,139 @@ class Hub:
             JobCanceled: The server is ending.
         """
         printer = self._printer(name)
-        digest = hashlib.sha256(data).digest()
-        known = self._known.get(id) if id is not None else None
-        if known is not None:
-            if (known.printer, known.digest) != (name, digest):
+        return self._take(printer, data, id, job_name, lambda key: printer.queue.submit(data, id=key, expires=expires))
+
+    def open_drawer(self, name: str, pin: int = 2, id: str | None = None) -> JobView:
+        """Opens the cash drawer, soon or not at all; see `PrintQueue.open_drawer`.
+
+        Raises:
+            Unsupported: The printer's language has no drawer, or not that pin.
+            UnknownPrinter, IdConflict, QueueFull, JobCanceled: As `submit`.
+        """
+        printer = self._printer(name)
+        return self._take(printer, b"drawer %d" % pin, id, "drawer", lambda key: printer.queue.open_drawer(pin, id=key))
+
+    def _take(
+        self,
+        printer: _Printer,
+        data: bytes | memoryview,
+        id: str | None,
+        name: str | None,
+        submit: Callable[[str], Job],
+    ) -> JobView:
+        again = self._known.get(id) if id is not None else None
+        if again is not None:
+            if not again.is_of(printer, data):
                 raise IdConflict(
                     f"the id {id!r} belongs to another job",
                     hint="Make a new id for every job, and repeat it only with the same data.",
                 )
-            view = _view(known)
-            if view.state not in _NOTHING_PRINTED or view.bytes_accepted:
-                return view
-            self._ended[known.named].remove(view.id)
+            if again.view.state not in _NOTHING_PRINTED or again.view.bytes_accepted:
+                return again.view
+        if self._stopping:
+            raise JobCanceled("the server is ending", hint="Send the job again in a moment.")
         if len(printer.live) >= MAX_PENDING or printer.waiting + len(data) > MAX_PENDING_BYTES:
             raise QueueFull(
-                f"{len(printer.live)} jobs with {printer.waiting} bytes wait for {name} already",
+                f"{len(printer.live)} jobs with {printer.waiting} bytes wait for {printer.name} already",
                 hint="See why it does not print, then send the job again.",
             )
-        job = printer.queue.submit(data, id=id)
-        known = self._known[job.id] = _Known(name, digest, id is not None, job)
-        printer.live[job.id] = job
-        printer.waiting += len(data)
-        return _view(known)
+        known = _Known(printer, name, id is not None, datetime.now(UTC), data if id is not None else None)
+        key = id or os.urandom(8).hex()
+        printer.live[key] = known  # before the printer's thread may tell of it
+        try:
+            job = submit(key)
+        except RawprintError:
+            del printer.live[key]
+            raise
+        if again is not None:
+            self._ended[again.named].remove(key)
+            del self._known[key]
+        known.job = job
+        known.view = JobView(
+            key, printer.name, name, JobState.PENDING.value, job.bytes_total, 0, (), {}, None, known.created, None
+        )
+        self._known[key] = known
+        printer.waiting += job.bytes_total
+        printer.pending += 1
+        if self._listeners:
+            self._tell(messages.JobEvent(known.view))
+        self._refresh(printer)
+        return known.view
+
+    async def until(self, id: str, *, ended: bool) -> JobView:
+        """Waits until the job has ended, or until every byte of it was taken.
+
+        Raises:
+            UnknownJob: No job that is remembered has the id.
+        """
+        known = self._remembered(id)
+        if _is_through(known.view, ended=ended):
+            return known.view
+        waiter: asyncio.Future[JobView] = self._loop.create_future()
+        known.waiters.append((ended, waiter))
+        return await waiter
+
+    async def cancel(self, id: str, timeout: float = 1.0) -> JobView:
+        """Cancels a job; returns it as it ended, or as it stands when that takes longer.
+
+        Args:
+            id: The job.
+            timeout: Seconds.
+
+        Raises:
+            UnknownJob: No job that is remembered has the id.
+            TooLate: It has ended, or all its bytes are with the printer.
+        """
+        known = self._remembered(id)
+        if known.job is None or not known.job.cancel():
+            if known.view.state == JobState.CANCELED:
+                return known.view
+            raise TooLate(
+                f"the job {id!r} can no longer be canceled", hint="The printer has all of it, or it has ended."
+            )
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self.until(id, ended=True)
+        return known.view
+
+    def job(self, id: str) -> JobView:
+        """One job.
+
+        Raises:
+            UnknownJob: No job that is remembered has the id.
+        """
+        return self._remembered(id).view
+
+    def jobs(self, printer: str | None = None, state: str | None = None, limit: int | None = None) -> list[JobView]:
+        """Jobs that have not ended and the ones that ended last, the oldest first; the newest `limit` of them."""
+        chosen = (
+            known.view
+            for known in reversed(self._known.values())
+            if (printer is None or known.view.printer == printer) and (state is None or known.view.state == state)
+        )
+        return list(islice(chosen, limit))[::-1]
+
+    def going_out(self, name: str) -> Job | None:
+        """The job whose bytes go out now, or stopped on their way: until it is out the printer is not asked.
+
+        Raises:
+            UnknownPrinter: There is no such printer.
+        """
+        for known in self._printer(name).live.values():
+            job = known.job
+            if job is not None and job.state in {JobState.PROCESSING, JobState.STOPPED} and not job.taken:
+                return job
+        return None
+
+    # -- printers ------------------------------------------------------------------------------------------------
+
+    def printer(self, name: str) -> PrinterView:
+        """One printer as far as it is known, without asking it.
+
+        Raises:
+            UnknownPrinter: There is no such printer.
+        """
+        return self._printer(name).view()
 
     async def status(self, name: str, timeout: float) -> PrinterStatus:
         """What the printer says now; while a job goes out, what it said last.
@@ -178,62 +412,277 @@ class Hub:
         printer.failure = None
         return answer
 
-    def going_out(self, name: str) -> Job | None:
-        """The job whose bytes go out now, or stopped on their way: until it is out the printer is not asked.
+    def counts(self) -> dict[str, PrinterCounts]:
+        """What `/metrics` tells of each printer."""
+        now = datetime.now(UTC)
+        return {
+            name: PrinterCounts(
+                state=(view := printer.view()).state,
+                reasons=view.reasons,
+                pending=len(printer.live),
+                jobs=printer.ended,
+                bytes=printer.bytes,
+                heard_seconds_ago=None if printer.heard is None else (now - printer.heard).total_seconds(),
+            )
+            for name, printer in self._printers.items()
+        }
 
-        Raises:
-            UnknownPrinter: There is no such printer.
-        """
-        for job in self._printer(name).live.values():
-            if job.state in {JobState.PROCESSING, JobState.STOPPED} and not job.taken:
-                return job
-        return None
+    # -- who watches ---------------------------------------------------------------------------------------------
 
-    def printer(self, name: str) -> PrinterView:
-        """One printer as far as it is known, without asking it.
-
-        Raises:
-            UnknownPrinter: There is no such printer.
-        """
-        queue = self._printer(name).queue
-        status = queue.last_status
-        return PrinterView(
-            name=name,
-            address=queue.address,
-            dialect=queue.dialect,
-            state="unknown" if status is None else status.state.value,
-            reasons={} if status is None else {reason.value: true for reason, true in status.reasons.items()},
-            at=None if status is None else status.at,
-            busy=queue.busy,
-            pending=queue.pending,
+    def server(self) -> ServerView:
+        """The server itself."""
+        return ServerView(
+            __version__, self._memory, self._started, self.names(), self.max_message_bytes, self._stopping
         )
 
-    def job(self, id: str) -> JobView:
-        """One job.
+    def snapshot(self) -> Snapshot:
+        """Everything known, as it fits to the events from here on."""
+        live = [known.view for p in (*self._printers.values(), *self._leaving) for known in p.live.values()]
+        ended = list(islice((k.view for k in reversed(self._known.values()) if k.job is None), SNAPSHOT_JOBS))
+        return Snapshot(
+            self.server(),
+            [printer.view() for printer in self._printers.values()],
+            sorted(ended + live, key=lambda job: job.created),
+        )
 
-        Raises:
-            UnknownJob: No job that is remembered has the id.
+    def subscribe(self, listener: Listener) -> None:
+        """Calls the listener with every event from here on, encoded; it must not block."""
+        self._listeners.add(listener)
+        if len(self._listeners) == 1:
+            for printer in self._printers.values():
+                self._watch(printer)
+
+    def unsubscribe(self, listener: Listener) -> None:
+        """No event any more; a listener that is none is passed over."""
+        if listener in self._listeners:
+            self._listeners.discard(listener)
+            if not self._listeners:
+                for printer in self._printers.values():
+                    self._watch(printer)
+
+    # -- the configuration and the end ---------------------------------------------------------------------------
+
+    def apply(self, printers: Mapping[str, PrinterConfig]) -> None:
+        """Takes over another configuration; no job and no connection is lost by it.
+
+        A printer that is no longer named finishes the jobs that it has; jobs that wait at an address which was corrected
+        are printed at the new one.
         """
-        known = self._known.get(id)
-        if known is None:
-            raise UnknownJob(
-                f"no job has the id {id!r}",
-                hint=f"The server remembers the {NAMED_JOBS} jobs with an id of the client's that ended last.",
-            )
-        return _view(known)
+        for name in [name for name in self._printers if name not in printers]:
+            self._leave(self._printers.pop(name))
+        now: dict[str, _Printer] = {}
+        for name, config in printers.items():
+            printer = self._printers.get(name) or self._back(name)
+            if printer is None:
+                printer = self._new_printer(name, config)
+            elif printer.config != config:
+                self._change(printer, config)
+            now[name] = printer
+        self._printers = now
+        self._tell(messages.ServerEvent(self.server()))
+        for printer in now.values():
+            self._watch(printer)
+            self._refresh(printer)
 
-    def jobs(self) -> list[JobView]:
-        """Every job that has not ended and the ones that ended last, the oldest first."""
-        return [_view(known) for known in self._known.values()]
+    def stop(self) -> None:
+        """No job is taken from here on."""
+        self._stopping = True
+        self._tell(messages.ServerEvent(self.server()))
 
     async def close(self) -> None:
         """Ends all queues at the same time; a job in print may finish within 5 s."""
-        if not self._printers:
+        self._stopping = True
+        printers = [*self._printers.values(), *self._leaving]
+        if not printers:
             return
-        with ThreadPoolExecutor(len(self._printers)) as pool:
-            await asyncio.gather(
-                *(self._loop.run_in_executor(pool, printer.queue.close) for printer in self._printers.values())
-            )
+        with ThreadPoolExecutor(len(printers)) as pool:
+            await asyncio.gather(*(self._loop.run_in_executor(pool, _close, printer) for printer in printers))
+        if self._closing:
+            await asyncio.wait(self._closing)
+        await asyncio.sleep(0)  # what the queues said last is on its way already
+
+    def _new_printer(self, name: str, config: PrinterConfig) -> _Printer:
+        # The callbacks need the printer, and the printer its queue.
+        def on_job(job: Job) -> None:
+            if threading.get_ident() != self._thread:  # what `submit` tells is known already
+                self._follow_soon(printer, job)
+
+        queue = PrintQueue(
+            config.address,
+            config.dialect,
+            on_job=on_job,
+            on_status=lambda status: self._post(self._heard, printer, status),
+            on_failure=lambda error: self._post(self._failed, printer, error),
+            capabilities=Capabilities(promised=frozenset(config.promises)),
+            idle_release=_idle_release(config),
+        )
+        printer = _Printer(name, config, queue)
+        if config.channels:
+            printer.asides = self._aside(printer)
+        self._watch(printer)
+        return printer
+
+    def _aside(self, printer: _Printer) -> AsideWatch:
+        return AsideWatch(
+            printer.config.address,
+            printer.config.channels,
+            lambda _, status: printer.queue.hear(status),
+        )
+
+    def _watch(self, printer: _Printer) -> None:
+        """Has the printer asked, or not asked, as somebody watches or nobody."""
+        with suppress(JobCanceled):  # the queue has been closed
+            if not self._listeners:
+                printer.queue.watch(None)
+            elif shared(printer.config):
+                printer.queue.watch(printer.config.poll or None)
+            else:
+                printer.queue.watch(LIVE_POLL)
+        if printer.asides is not None:
+            printer.asides.interval = ASIDE_POLL if self._listeners or printer.live else 0.0
+
+    def _change(self, printer: _Printer, config: PrinterConfig) -> None:
+        before, printer.config = printer.config, config
+        queue = printer.queue
+        if (before.address, before.dialect) != (config.address, config.dialect):
+            queue.move(config.address, config.dialect, capabilities=Capabilities(promised=frozenset(config.promises)))
+            printer.status = printer.error = printer.failure = None
+        else:
+            queue.capabilities.promised = frozenset(config.promises)
+        queue.keep(_idle_release(config))
+        if (before.address, before.channels) != (config.address, config.channels):
+            if printer.asides is not None:
+                self._end_aside(printer.asides)
+            printer.asides = self._aside(printer) if config.channels else None
+
+    def _end_aside(self, asides: AsideWatch) -> None:
+        self._in_background(asides.close)
+
+    def _leave(self, printer: _Printer) -> None:
+        """Ends the printer once its last job has."""
+        self._leaving.add(printer)
+        with suppress(JobCanceled):
+            printer.queue.watch(None)
+        self._end_if_left(printer)
+
+    def _end_if_left(self, printer: _Printer) -> None:
+        if printer in self._leaving and not printer.live:
+            self._leaving.discard(printer)
+            self._in_background(lambda: _close(printer))
+
+    def _in_background(self, close: Callable[[], None]) -> None:
+        task = asyncio.ensure_future(asyncio.to_thread(close))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def _back(self, name: str) -> _Printer | None:
+        """A printer of that name which was still finishing its jobs."""
+        for printer in self._leaving:
+            if printer.name == name:
+                self._leaving.discard(printer)
+                return printer
+        return None
+
+    # -- what comes over the bridge ------------------------------------------------------------------------------
+
+    def _post(self, function: Callable[..., None], *args: Any) -> None:
+        """Runs the function on the event loop; called from the queues' threads."""
+        try:
+            self._loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:
+            # A queue that did not end in time still talks when the loop is gone.
+            if not self._loop.is_closed():
+                raise
+
+    def _follow_soon(self, printer: _Printer, job: Job) -> None:
+        """The job has changed; called from its queue's thread, which alone changes it, so nothing is passed over."""
+        known = printer.live.get(job.id)
+        if known is None:  # its submission was refused
+            return
+        if job.state.ended and known.data is not None:  # here, where nobody waits for it
+            known.digest = hashlib.sha256(known.data).digest()
+        self._post(self._follow, known, known.look(job))
+
+    def _follow(self, known: _Known, view: JobView) -> None:
+        before, printer = known.view, known.printer
+        if view == before or known.job is None:
+            return
+        known.view = view
+        printer.pending += (view.state == JobState.PENDING) - (before.state == JobState.PENDING)
+        if view.ended is not None:
+            self._end(known, view)
+        if self._listeners:
+            self._tell(messages.JobEvent(view))
+        if known.waiters:
+            left = []
+            for ended, waiter in known.waiters:
+                if not _is_through(view, ended=ended):
+                    left.append((ended, waiter))
+                elif not waiter.done():
+                    waiter.set_result(view)
+            known.waiters = left
+        self._refresh(printer)
+        self._end_if_left(printer)
+
+    def _end(self, known: _Known, view: JobView) -> None:
+        printer = known.printer
+        del printer.live[view.id]
+        printer.waiting -= view.bytes_total
+        printer.ended[view.state] += 1
+        printer.bytes += view.bytes_accepted
+        known.data = known.job = None
+        why = "" if view.error is None else f": {view.error.code}, {view.error.message}"
+        log.log(
+            logging.INFO if view.state in _GOOD_ENDS else logging.WARNING,
+            "%s, %d of %d bytes%s",
+            view.state,
+            view.bytes_accepted,
+            view.bytes_total,
+            why,
+            extra={"job": view.id, "printer": view.printer},
+        )
+        ended = self._ended[known.named]
+        ended.append(view.id)
+        while len(ended) > (NAMED_JOBS if known.named else ENDED_JOBS):
+            del self._known[ended.popleft()]
+
+    def _heard(self, printer: _Printer, status: PrinterStatus) -> None:
+        printer.heard = status.at
+        if printer.error is not None or not _same(printer.status, status):
+            printer.since = status.at
+        printer.status, printer.error = status, None
+        self._refresh(printer)
+
+    def _failed(self, printer: _Printer, error: RawprintError) -> None:
+        if printer.error is None or printer.error.code != error.code or printer.status is not None:
+            printer.since = datetime.now(UTC)
+            log.info("%s: %s", error.code, error.message, extra={"printer": printer.name})
+        printer.status, printer.error = None, error
+        self._refresh(printer)
+
+    def _refresh(self, printer: _Printer) -> None:
+        """Tells those who subscribed how the printer stands, if that is news to them."""
+        if printer.asides is not None:
+            printer.asides.interval = ASIDE_POLL if self._listeners or printer.live else 0.0
+        if not self._listeners or printer in self._leaving:
+            return
+        view, told = printer.view(), printer.told
+        if view.at != told.at:
+            younger = view.at is not None and told.at is not None and (view.at - told.at).total_seconds() >= AGE_TOLD
+            if not (view.share and younger) and msgspec.structs.replace(view, at=told.at) == told:
+                return
+        elif view == told:
+            return
+        printer.told = view
+        self._tell(messages.PrinterEvent(view))
+
+    def _tell(self, event: messages.PrinterEvent | messages.JobEvent | messages.ServerEvent) -> None:
+        if self._listeners:
+            frame = messages.encode(event)
+            for listener in tuple(self._listeners):
+                listener(frame)
+
+    # -- small things --------------------------------------------------------------------------------------------
 
     def _printer(self, name: str) -> _Printer:
         try:
@@ -241,6 +690,15 @@ class Hub:
         except KeyError:
             names = ", ".join(self._printers) or "none"
             raise UnknownPrinter(f"no printer is named {name!r}", hint=f"The printers are: {names}.") from None
+
+    def _remembered(self, id: str) -> _Known:
+        known = self._known.get(id)
+        if known is None:
+            raise UnknownJob(
+                f"no job has the id {id!r}",
+                hint=f"The server remembers the {NAMED_JOBS} jobs with an id of the client's that ended last.",
+            )
+        return known
 
     def _ask(self, printer: _Printer, timeout: float) -> asyncio.Future[_Answer]:
         asking: asyncio.Future[_Answer] = self._loop.create_future()
@@ -252,54 +710,23 @@ class Hub:
         printer.queue.ask(lambda answer: self._post(settle, answer), timeout)
         return asking
 
-    def _heard(self, name: str) -> Callable[[Job], None]:
-        return lambda job: self._post(self._follow, name, job)
 
-    def _follow(self, name: str, job: Job) -> None:
-        printer = self._printers[name]
-        if not job.state.ended or printer.live.pop(job.id, None) is None:
-            return
-        printer.waiting -= job.bytes_total
-        known = self._known[job.id]
-        known.job = view = _view(known)
-        level = logging.INFO if job.state in _GOOD_ENDS else logging.WARNING
-        why = "" if view.error is None else f": {view.error.code}, {view.error.message}"
-        log.log(
-            level,
-            "job %r on %s %s, %d of %d bytes%s",
-            job.id,
-            name,
-            view.state,
-            view.bytes_accepted,
-            view.bytes_total,
-            why,
-        )
-        ended = self._ended[known.named]
-        ended.append(job.id)
-        while len(ended) > (NAMED_JOBS if known.named else ENDED_JOBS):
-            del self._known[ended.popleft()]
-
-    def _post(self, function: Callable[..., None], *args: Any) -> None:
-        """Runs the function on the event loop; called from the queues' threads."""
-        try:
-            self._loop.call_soon_threadsafe(function, *args)
-        except RuntimeError:
-            # A queue that did not end in time still talks when the loop is gone.
-            if not self._loop.is_closed():
-                raise
+def _idle_release(config: PrinterConfig) -> float | None:
+    """A printer that is this server's alone is never let go."""
+    return SHARED_RELEASE if shared(config) else None
 
 
-def _view(known: _Known) -> JobView:
-    job = known.job
-    if isinstance(job, JobView):
-        return job
-    return JobView(
-        id=job.id,
-        printer=known.printer,
-        state=job.state.value,
-        bytes_total=job.bytes_total,
-        bytes_accepted=job.bytes_accepted,
-        evidence=job.evidence,
-        reasons={reason.value: true for reason, true in job.reasons.items()},
-        error=None if job.error is None else failure(job.error),
-    )
+def _same(one: PrinterStatus | None, other: PrinterStatus) -> bool:
+    return one is not None and one.state is other.state and one.reasons == other.reasons
+
+
+def _is_through(view: JobView, *, ended: bool) -> bool:
+    if view.ended is not None:
+        return True
+    return not ended and view.state != JobState.PENDING and view.bytes_accepted == view.bytes_total
+
+
+def _close(printer: _Printer) -> None:
+    if printer.asides is not None:
+        printer.asides.close()
+    printer.queue.close()

@@ -1,28 +1,35 @@
-"""Every JSON shape on the wire: requests as they are read, replies as they are written.
+"""Every JSON shape on the wire: requests as they are read, replies and events as they are written.
 
 A request is a thin envelope, `{"call", "uid", "params"}`, whose `uid` and `params` stay undecoded: the `uid` goes
 back byte for byte, and the call alone knows what its `params` mean. Keys that nobody reads are ignored.
+
+In the native protocol a request may also be one binary frame: the length of its JSON as four bytes, big-endian, the
+JSON, and the bytes of its one data item of the flavor "attached".
 """
 
 from __future__ import annotations
 
 import binascii
 import json
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from datetime import datetime  # noqa: TC003 - the schema is made of it
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from rawprint import RawprintError
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from rawprint_server import text
 
 T = TypeVar("T")
+
+PROTOCOL = "rawprint.v1"  # the WebSocket subprotocol
 
 NULL = Raw(b"null")
 MAX_ITEMS = 10_000  # data items of one print
 MAX_UID = 65536  # bytes of JSON
+MAX_HEADER = 1 << 20  # bytes of JSON in front of attached ones
+MAX_COPIES = 1000
+MAX_JOB_BYTES = 64 * 1024 * 1024  # of one job, copies included
 
 
 class NotJson(ValueError):
@@ -41,6 +48,12 @@ class BadRequest(RawprintError):
     def __init__(self, message: str, *, hint: str = "", uid: Raw = NULL) -> None:
         super().__init__(message, hint=hint)
         self.uid = uid
+
+
+class TooLarge(RawprintError):
+    """The message, or the job that it asks for, is larger than the server takes."""
+
+    code = "too-large"
 
 
 class UnknownCall(RawprintError):
@@ -74,41 +87,67 @@ class PrinterRef(Struct, frozen=True):
 
 
 class RawItem(Struct, frozen=True):
-    """One thing to print; a bare string is `{"type": "raw", "format": "command", "flavor": "plain"}`."""
+    """One thing to print; a bare string is `{"type": "raw", "format": "command", "flavor": "plain"}`.
 
-    data: str
+    Attributes:
+        flavor: What `data` is: "plain" text, "base64", "hex", or "attached": the bytes behind the JSON of a binary frame.
+    """
+
+    data: str | None = None
     type: str = "raw"
     format: str = "command"
     flavor: str = "plain"
 
-    def to_bytes(self) -> bytes:
-        """The item as the printer gets it; plain text is UTF-8.
+    def to_bytes(self, encoding: str, attached: bytes | memoryview | None = None) -> bytes | memoryview:
+        """The item as the printer gets it.
 
         Raises:
-            BadRequest: Another type, format or flavor, or `data` that is not of its flavor.
+            BadRequest: Another type, format or flavor, `data` that is not of its flavor, or text that the encoding lacks.
         """
         if self.type != "raw" or self.format != "command":
             raise BadRequest(
                 f"data of type {self.type!r} and format {self.format!r} cannot be printed",
                 hint='Send the printer\'s own commands: type "raw", format "command".',
             )
+        if self.flavor == "attached":
+            if attached is None:
+                raise BadRequest("an attached item, and nothing is attached", hint="Send it as one binary frame.")
+            return attached
+        if self.data is None:
+            raise BadRequest("an item without data")
         try:
             match self.flavor:
                 case "plain":
-                    return self.data.encode()
+                    return text.encode(self.data, encoding)
                 case "base64":
                     return binascii.a2b_base64("".join(self.data.split()), strict_mode=True)
                 case "hex":
                     return bytes.fromhex(self.data)
         except ValueError as error:
             raise BadRequest(f"data is not {self.flavor}") from error
-        raise BadRequest(f"unknown flavor {self.flavor!r}", hint='The flavors are "plain", "base64" and "hex".')
+        raise BadRequest(
+            f"unknown flavor {self.flavor!r}", hint='The flavors are "plain", "base64", "hex" and "attached".'
+        )
 
 
-class JobOptions(Struct, frozen=True):
-    """`options` of a print: `id` is the client's own name for the job, and its idempotency key."""
+class JobOptions(Struct, frozen=True, rename="camel"):
+    """`options` of a print.
 
-    id: str | None = None
+    Attributes:
+        id: The client's own name for the job, and its idempotency key.
+        copies: How often the data is printed, as one job.
+        encoding: Of plain text; else the printer's own from the configuration, else UTF-8.
+        job_name: For people.
+        expires: Seconds; a job that has not begun by then is not printed.
+        wait: When the call is answered: when the job is accepted, when every byte is taken or it ended, when it ended.
+    """
+
+    id: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    copies: Annotated[int, Meta(ge=1, le=MAX_COPIES)] = 1
+    encoding: Annotated[str, Meta(max_length=64)] | None = None
+    job_name: Annotated[str, Meta(max_length=256)] | None = None
+    expires: Annotated[float, Meta(gt=0, le=366 * 86400)] | None = None
+    wait: Literal["accepted", "delivered", "ended"] = "accepted"
 
 
 class PrintParams(Struct, frozen=True):
@@ -125,10 +164,33 @@ class PrinterParams(Struct, frozen=True):
     printer: PrinterRef | str | None = None
 
 
+class DrawerOptions(Struct, frozen=True):
+    """`options` of `drawer.open`; see `JobOptions`."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    wait: Literal["accepted", "delivered", "ended"] = "accepted"
+
+
+class DrawerParams(Struct, frozen=True):
+    """`params` of `drawer.open`; `pin` is that of the drawer's connector."""
+
+    printer: PrinterRef | str | None = None
+    pin: int = 2
+    options: DrawerOptions = DrawerOptions()
+
+
 class JobParams(Struct, frozen=True):
     """`params` of a call that means one job."""
 
     id: str
+
+
+class JobsParams(Struct, frozen=True):
+    """`params` of `jobs.list`: only those of this printer and in this state, at most so many of the newest."""
+
+    printer: PrinterRef | str | None = None
+    state: str | None = None
+    limit: Annotated[int, Meta(ge=1)] | None = None
 
 
 # What replies carry
@@ -142,8 +204,29 @@ class Failure(Struct, frozen=True):
     hint: str
 
 
+class Media(Struct, frozen=True):
+    """What is loaded, as far as the configuration says; millimetres, dots per inch."""
+
+    width_mm: float | None = None
+    height_mm: float | None = None
+    gap_mm: float | None = None
+    dpi: int | None = None
+    cut: str | None = None
+
+
 class PrinterView(Struct, frozen=True):
-    """A printer: what it last said of itself and when (`at`: null where it never did), and what it has to do."""
+    """A printer: what it last said of itself, and what it has to do.
+
+    Attributes:
+        at: When it last said how it is; null where it never did.
+        since: When that, or `error`, last changed.
+        source: Who said so: "printer", or the name of another channel.
+        busy: Whether a job is under way.
+        pending: Jobs that have not begun.
+        share: Whether the connection is let go when idle, for other computers.
+        drawer: Whether its language can open a cash drawer.
+        error: Why nothing is known of it now.
+    """
 
     name: str
     address: str
@@ -151,21 +234,71 @@ class PrinterView(Struct, frozen=True):
     state: str
     reasons: dict[str, bool]
     at: datetime | None
+    since: datetime | None
+    source: str | None
     busy: bool
     pending: int
+    share: bool
+    drawer: bool
+    encoding: str | None
+    media: Media
+    error: Failure | None
 
 
 class JobView(Struct, frozen=True):
-    """A job; `reasons` is what the printer said while the job is stopped."""
+    """A job.
+
+    Attributes:
+        name: What the client called it, for people.
+        evidence: What its end rests on.
+        reasons: What the printer said while the job waits or is stopped.
+        error: Why it is not printed yet, or what ended it.
+    """
 
     id: str
     printer: str
+    name: str | None
     state: str
     bytes_total: int
     bytes_accepted: int
     evidence: tuple[str, ...]
     reasons: dict[str, bool]
     error: Failure | None
+    created: datetime
+    ended: datetime | None
+
+
+class ServerView(Struct, frozen=True):
+    """The server.
+
+    Attributes:
+        memory: Names the memory of job ids: while it is the same, a job that is sent again is not printed again.
+        printers: The names that there are.
+        stopping: Whether it is about to end; what it has not answered by then it has not done.
+    """
+
+    version: str
+    memory: str
+    started: datetime
+    printers: list[str]
+    max_message_bytes: int
+    stopping: bool
+
+
+class Snapshot(Struct, frozen=True):
+    """Everything known; `jobs` holds all that have not ended, and the last ones that did, the oldest first."""
+
+    server: ServerView
+    printers: list[PrinterView]
+    jobs: list[JobView]
+
+
+class Version(Struct, frozen=True, kw_only=True):
+    """Answers `server.version`."""
+
+    name: str = "rawprint"
+    version: str
+    protocol: str = PROTOCOL
 
 
 class Health(Struct, frozen=True, kw_only=True):
@@ -191,6 +324,24 @@ class Refusal(Struct, frozen=True, kw_only=True):
 
     uid: Raw
     error: Failure
+
+
+class PrinterEvent(Struct, frozen=True, tag_field="event", tag="printer"):
+    """A printer is new, or has changed."""
+
+    data: PrinterView
+
+
+class JobEvent(Struct, frozen=True, tag_field="event", tag="job"):
+    """A job is new, or has changed."""
+
+    data: JobView
+
+
+class ServerEvent(Struct, frozen=True, tag_field="event", tag="server"):
+    """The printers are others now, or the server is about to end."""
+
+    data: ServerView
 
 
 # Replies, printerwebsocket shapes. `status_code` is a printer's state in StatusReply and an outcome elsewhere.
@@ -287,6 +438,24 @@ def read_request(frame: str | bytes) -> Request:
     if len(bytes(request.uid)) > MAX_UID:  # it goes back with every reply
         raise BadRequest(f"the uid has more than {MAX_UID} bytes")
     return request
+
+
+def read_attached(frame: bytes) -> tuple[Request, memoryview]:
+    """The envelope in a native binary frame, and the bytes behind it.
+
+    Raises:
+        BadRequest: The frame has not that form.
+    """
+    size = int.from_bytes(frame[:4])
+    if len(frame) < 4 or size > min(len(frame) - 4, MAX_HEADER):
+        raise BadRequest(
+            "a binary frame begins with the length of its JSON, and this one does not",
+            hint=f"Four bytes, big-endian, at most {MAX_HEADER}; then the JSON, then the attached bytes.",
+        )
+    try:
+        return read_request(frame[4 : 4 + size]), memoryview(frame)[4 + size :]
+    except NotJson as error:
+        raise BadRequest("the frame's first part is no JSON") from error
 
 
 def _why_refused(frame: str | bytes) -> NotJson | BadRequest:

@@ -7,13 +7,13 @@ frames of one request are all out before the next request is looked at.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeAlias
+from inspect import isawaitable
+from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
 from rawprint import JobState, PrinterState, RawprintError, Reason, __version__
-from rawprint_server import messages
+from rawprint_server import messages, text
 from rawprint_server.messages import (
     BadRequest,
     ErrorReply,
@@ -24,21 +24,20 @@ from rawprint_server.messages import (
     Request,
     UnknownCall,
 )
-from rawprint_server.methods import METHODS, printer_name
+from rawprint_server.methods import METHODS, Call, printer_name
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
     from msgspec import Raw, Struct
 
     from rawprint import Job, PrinterStatus
-    from rawprint_server.hub import Hub
     from rawprint_server.methods import Method
+    from rawprint_server.session import Client
 
 log = logging.getLogger(__name__)
 
-Send: TypeAlias = Callable[[bytes], Awaitable[None]]
-
 ASK_SECONDS = 0.8  # how long `printerStatus` waits for the printer
-ID_LENGTH = 256  # characters that `options.id` may have
 
 _ENDED_BADLY = frozenset({JobState.UNCERTAIN, JobState.CANCELED, JobState.FAILED, JobState.EXPIRED})
 
@@ -49,20 +48,24 @@ class PrinterWebSocket:
     """Answers the frames of one connection.
 
     Args:
-        hub: The printers.
-        send: Sends one text frame, JSON in UTF-8.
+        client: The connection.
         join_commands: Whether several plain strings without a line end are commands that each get one.
     """
 
-    def __init__(self, hub: Hub, send: Send, *, join_commands: bool) -> None:
-        self._hub = hub
-        self._send = send
+    def __init__(self, client: Client, *, join_commands: bool) -> None:
+        self._client = client
+        self._hub = client.hub
         self._join_commands = join_commands
         self._calls: dict[str, Callable[[Request], Awaitable[None]]] = {
             "printers.find": self._find,
             "server.version": self._version,
             "print": self._print,
             "printerStatus": self._printer_status,
+        }
+        self._others: Mapping[str, Method] = {
+            **{name: method for name, method in METHODS.items() if name not in self._calls},
+            "subscribe": lambda _: client.subscribe(),
+            "unsubscribe": lambda _: client.unsubscribe(),
         }
 
     async def answer(self, frame: str | bytes) -> None:
@@ -77,7 +80,8 @@ class PrinterWebSocket:
             return
         name = messages.read_name(request.call) or ""
         call = self._calls.get(name)
-        method = METHODS.get(name)
+        method = self._others.get(name)
+        outcome = "ok"
         try:
             if call is not None:
                 await call(request)
@@ -86,13 +90,17 @@ class PrinterWebSocket:
             else:
                 raise UnknownCall(
                     f"there is no call {name!r}" if name else "the call is missing",
-                    hint=f"The calls are: {', '.join([*self._calls, *METHODS])}.",
+                    hint=f"The calls are: {', '.join([*self._calls, *self._others])}.",
                 )
         except RawprintError as error:
+            outcome = error.code
             await self._refuse(request.uid, error)
         except Exception:
+            outcome = Internal.code
             log.exception("the call %r failed", name)
             await self._refuse(request.uid, Internal("the server failed", hint="Its log says why."))
+        finally:
+            self._client.count(name, outcome)
 
     async def _find(self, request: Request) -> None:
         await self._reply(messages.NamesReply(uid=request.uid, result=self._hub.names()))
@@ -108,13 +116,11 @@ class PrinterWebSocket:
         """
         params = messages.read(request.params, PrintParams)
         name = printer_name(params)
-        data = self._payload(params.data)
+        data = self._payload(params.data, self._encoding(name))
         if name is None or not data:
             await self._reply(ErrorReply(uid=request.uid, message="Invalid printer or TSPL data"))
             return
         id = None if params.options is None else params.options.id
-        if id is not None and not 0 < len(id) <= ID_LENGTH:
-            raise BadRequest(f"options.id must have 1 to {ID_LENGTH} characters")
         await self._reply(messages.PrintNotice(uid=request.uid, status=f"Printing job started on {name}"))
         job = self._hub.submit(name, data, id)
         if job.state in _ENDED_BADLY:  # an id that was sent before
@@ -128,21 +134,28 @@ class PrinterWebSocket:
             return
         await self._reply(messages.PrintOutcome(uid=request.uid, message=f"Printed on {name}"))
 
-    def _payload(self, data: list[str | RawItem] | str | None) -> bytes:
+    def _encoding(self, name: str | None) -> str:
+        configured = self._hub.encoding(name) if name is not None and name in self._hub.names() else None
+        return configured or text.DEFAULT
+
+    def _payload(self, data: list[str | RawItem] | str | None, encoding: str) -> bytes:
         """What the printer gets: all items with nothing between them.
 
         Several plain strings without any line end are one command each: that is how this protocol's own
         documentation shows them, though joined with nothing they would make one broken line.
         """
         if isinstance(data, str):
-            return data.encode()
+            return text.encode(data, encoding)
         items = data or []
         if not any(items):
             return b""
         plain = [item for item in items if isinstance(item, str)]
         lines = self._join_commands and len(items) == len(plain) > 1 and not any(map(_has_line_end, plain))
         end = b"\r\n" if lines else b""
-        return b"".join((item.encode() if isinstance(item, str) else item.to_bytes()) + end for item in items)
+        return b"".join(
+            bytes(text.encode(item, encoding) if isinstance(item, str) else item.to_bytes(encoding)) + end
+            for item in items
+        )
 
     async def _printer_status(self, request: Request) -> None:
         name = messages.read_name(request.printer_name) or printer_name(
@@ -177,7 +190,8 @@ class PrinterWebSocket:
     async def _native(self, method: Method, request: Request) -> None:
         reply: Struct
         try:
-            reply = messages.Result(uid=request.uid, result=await method(self._hub, request.params))
+            result = method(Call(self._hub, request.params))
+            reply = messages.Result(uid=request.uid, result=await result if isawaitable(result) else result)
         except RawprintError as error:
             reply = messages.Refusal(uid=request.uid, error=messages.failure(error))
         await self._reply(reply)
@@ -186,7 +200,7 @@ class PrinterWebSocket:
         await self._reply(ErrorReply(uid=uid, message=error.message, error=messages.failure(error)))
 
     async def _reply(self, message: Struct) -> None:
-        await self._send(messages.encode(message))
+        await self._client.send_in_turn(messages.encode(message))
 
 
 def status_code(status: PrinterStatus) -> int:

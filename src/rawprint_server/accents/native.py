@@ -1,0 +1,128 @@
+"""The protocol `rawprint.v1`: every call answered in one shape as soon as it can be, and events for who subscribed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+
+from rawprint import RawprintError
+from rawprint_server import messages
+from rawprint_server.messages import NULL, BadRequest, Internal, NotJson, TooLarge, UnknownCall
+from rawprint_server.methods import METHODS, Call
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from msgspec import Raw
+
+    from rawprint_server.session import Client
+
+log = logging.getLogger(__name__)
+
+MOST_WAITING = 1000  # calls of one connection that wait for their result
+
+
+class TooManyCalls(RawprintError):
+    """Too many calls of this connection wait for their result already."""
+
+    code = "too-many-calls"
+
+
+class Native:
+    """Answers the frames of one connection.
+
+    Args:
+        client: The connection.
+        max_message_bytes: A longer message is refused.
+    """
+
+    def __init__(self, client: Client, *, max_message_bytes: int) -> None:
+        self._client = client
+        self._limit = max_message_bytes
+        self._waiting: set[asyncio.Task[None]] = set()
+
+    def answer(self, frame: str | bytes) -> None:
+        """Does what the frame asks for; the reply goes out at once, or when there is something to tell."""
+        attached = None
+        name = ""
+        uid = NULL
+        try:
+            if isinstance(frame, str):
+                request = messages.read_request(frame)
+            else:
+                request, attached = messages.read_attached(frame)
+            uid = request.uid
+            if len(frame) > self._limit:
+                raise TooLarge(
+                    f"a message of {len(frame)} bytes: at most {self._limit} are taken",
+                    hint="Print it in parts, or raise max_message_bytes in [server] of the configuration.",
+                )
+            name = messages.read_name(request.call) or ""
+            result = self._call(name, request.params, attached)
+        except NotJson as error:
+            self._refuse("", NULL, BadRequest(f"the frame is no JSON: {error}"))
+        except BadRequest as error:
+            self._refuse(name, error.uid if uid is NULL else uid, error)
+        except RawprintError as error:
+            self._refuse(name, uid, error)
+        except Exception:
+            log.exception("the call %r failed", name)
+            self._refuse(name, uid, Internal("the server failed", hint="Its log says why."))
+        else:
+            if isawaitable(result):
+                self._wait(name, uid, result)
+            else:
+                self._reply(name, uid, result)
+
+    def close(self) -> None:
+        """The connection has ended: nobody waits any more."""
+        for task in self._waiting:
+            task.cancel()
+
+    def _call(self, name: str, params: Raw, attached: memoryview | None) -> Any:
+        method = METHODS.get(name)
+        if method is not None:
+            return method(Call(self._client.hub, params, attached))
+        if name == "subscribe":
+            return self._client.subscribe()
+        if name == "unsubscribe":
+            return self._client.unsubscribe()
+        raise UnknownCall(
+            f"there is no call {name[:100]!r}" if name else "the call is missing",
+            hint=f"The calls are: {', '.join([*METHODS, 'subscribe', 'unsubscribe'])}.",
+        )
+
+    def _wait(self, name: str, uid: Raw, result: Awaitable[Any]) -> None:
+        if len(self._waiting) >= MOST_WAITING:
+            if asyncio.iscoroutine(result):
+                result.close()
+            self._refuse(
+                name,
+                uid,
+                TooManyCalls(f"{MOST_WAITING} calls wait for their result already", hint="Wait for some of them."),
+            )
+            return
+        task = asyncio.ensure_future(self._reply_later(name, uid, result))
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+
+    async def _reply_later(self, name: str, uid: Raw, awaited: Awaitable[Any]) -> None:
+        try:
+            result = await awaited
+        except RawprintError as error:
+            self._refuse(name, uid, error)
+        except Exception:
+            log.exception("the call %r failed", name)
+            self._refuse(name, uid, Internal("the server failed", hint="Its log says why."))
+        else:
+            self._reply(name, uid, result)
+
+    def _reply(self, name: str, uid: Raw, result: Any) -> None:
+        self._client.count(name, "ok")
+        self._client.send(messages.encode(messages.Result(uid=uid, result=result)))
+
+    def _refuse(self, name: str, uid: Raw, error: RawprintError) -> None:
+        self._client.count(name, error.code)
+        self._client.send(messages.encode(messages.Refusal(uid=uid, error=messages.failure(error))))

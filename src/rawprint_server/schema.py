@@ -1,0 +1,66 @@
+"""The JSON Schema of the native protocol, made from the very types that read and write it."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from rawprint_server import messages
+from rawprint_server.messages import (
+    PROTOCOL,
+    DrawerParams,
+    JobParams,
+    JobsParams,
+    JobView,
+    PrinterParams,
+    PrinterView,
+    PrintParams,
+    Snapshot,
+    Version,
+)
+
+# call -> what it takes, what it gives; None: nothing.
+_CALLS: dict[str, tuple[Any, Any]] = {
+    "server.version": (None, Version),
+    "printers.find": (None, list[str]),
+    "printers.list": (None, list[PrinterView]),
+    "printers.status": (PrinterParams, PrinterView),
+    "print": (PrintParams, JobView),
+    "drawer.open": (DrawerParams, JobView),
+    "jobs.get": (JobParams, JobView),
+    "jobs.list": (JobsParams, list[JobView]),
+    "jobs.cancel": (JobParams, JobView),
+    "subscribe": (None, Snapshot),
+    "unsubscribe": (None, None),
+}
+_EVENTS: dict[str, Any] = {
+    "printer": messages.PrinterEvent,
+    "job": messages.JobEvent,
+    "server": messages.ServerEvent,
+}
+
+
+@cache
+def document() -> bytes:
+    """The schema: `calls` names for each call what its `params` and `result` are, `events` what is sent unasked."""
+    types = [type for pair in _CALLS.values() for type in pair] + [*_EVENTS.values(), messages.Failure]
+    schemas, components = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
+    *pairs, printer, job, server, error = schemas
+    params, results = pairs[0::2], pairs[1::2]
+    return json.dumps(
+        {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": PROTOCOL,
+            "calls": {
+                name: {"params": takes, "result": gives}
+                for name, takes, gives in zip(_CALLS, params, results, strict=True)
+            },
+            "error": error,
+            "events": dict(zip(_EVENTS, (printer, job, server), strict=True)),
+            "$defs": components,
+        },
+        indent=1,
+    ).encode()
