@@ -26,16 +26,21 @@ ROWS = [
         "device_id",
         "virtual",
         "dialects",
+        "channels",
         "transports",
         "capabilities",
         "printer",
+        "aside",
     ),
-    *("discovery", "journal", "jobs", "flight", "print_queue", "documents", "probe", "cli", "__main__"),
+    *("discovery", "journal", "jobs", "flight", "polling", "print_queue", "documents", "probe", "cli", "__main__"),
 ]
 # An error names reasons in its annotations, and nothing more of the row below it.
 TYPES_ONLY = {("errors", "status")}
 # These hold values and logic alone: nothing but the standard library, now and later.
-PURE = {"errors", "status", "address", "device_id", "dialects", "capabilities", "printer", "jobs", "flight"}
+PURE = {
+    *("errors", "status", "address", "device_id", "dialects", "channels", "capabilities"),
+    *("printer", "aside", "jobs", "flight", "polling"),
+}
 
 
 def ruff(folder):
@@ -104,6 +109,8 @@ def test_a_forbidden_import_is_caught(copy):
         "rawprint/status.py": "import socket",
         "rawprint/dialects/tspl.py": "import serial",
         "rawprint/dialects/escpos.py": "from usb import core",
+        "rawprint/channels/snmp.py": "import socket",
+        "rawprint/aside.py": "import socket",
         "rawprint/printer.py": "from socket import create_connection",
         "rawprint/print_queue.py": "import asyncio",
         "rawprint/cli.py": "import asyncio.subprocess",
@@ -158,8 +165,9 @@ def test_a_virtual_printer_knows_no_decoder():
         assert reached <= {"errors", "status", "address", "device_id", "virtual"}, path
 
 
-def test_a_dialect_does_no_work_but_decoding():
-    for path in (LIBRARY / "dialects").rglob("*.py"):
+@pytest.mark.parametrize("folder", ["dialects", "channels"])
+def test_a_language_does_no_work_but_decoding(folder):
+    for path in (LIBRARY / folder).rglob("*.py"):
         for module, _, _ in imports(path):
             assert module.split(".")[0] in {
                 "__future__",

@@ -13,6 +13,7 @@ each job ended.
 from __future__ import annotations
 
 from rawprint.address import parse as parse_address
+from rawprint.aside import AsideWatch, ask_aside
 from rawprint.capabilities import Capabilities
 from rawprint.dialects import DIALECTS as _DIALECTS
 from rawprint.errors import (
@@ -48,10 +49,14 @@ QUERIES = {name: tuple(query.name for query in dialect.queries) for name, dialec
 #: Language -> what may be promised of a printer in `Capabilities`: that it answers a question, or knows a command.
 PROMISES = {name: dialect.promises for name, dialect in _DIALECTS.items()}
 
+#: Ways to a network printer's state beside its print connection, by name; see `ask_aside`.
+CHANNELS = ("snmp", "epson", "star", "tsc")
+
 #: Language -> the pins of the connector on which it can open a cash drawer.
 DRAWER_PINS = {name: tuple(dialect.drawer) for name, dialect in _DIALECTS.items()}
 
 __all__ = [
+    "CHANNELS",
     "DIALECTS",
     "DRAWER_PINS",
     "PROMISES",
@@ -59,6 +64,7 @@ __all__ = [
     "AccessDenied",
     "AddressError",
     "AmbiguousAddress",
+    "AsideWatch",
     "BackendMissing",
     "BadReply",
     "Capabilities",
@@ -80,6 +86,7 @@ __all__ = [
     "Reason",
     "Unsupported",
     "WriteStalled",
+    "ask_aside",
     "open",
     "parse_address",
 ]

@@ -55,6 +55,8 @@ class Capabilities:
 
     def is_mute(self, dialect: Dialect | None) -> bool:
         """Whether not to ask: no language known, its first question was never answered, or asking feeds paper."""
-        return dialect is None or self.feeds or any(
-            q.required and q.name in self.silent and q.name not in self.answered for q in dialect.queries
+        return (
+            dialect is None
+            or self.feeds
+            or any(q.required and q.name in self.silent and q.name not in self.answered for q in dialect.queries)
         )

@@ -22,7 +22,7 @@ from rawprint_server.access import host_allowed, origin_allowed
 from rawprint_server.hub import Hub
 from rawprint_server.messages import PROTOCOL
 from rawprint_server.metrics import Counts
-from rawprint_server.session import Session, Statistics
+from rawprint_server.session import RESTART, Session, Statistics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,8 +57,9 @@ _PAGE_POLICY = (
     "connect-src 'self' ws://127.0.0.1:* ws://localhost:*; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_SHARED = frozenset({"/PrinterWebSocket.js", "/rawprint.js", "/health"})  # what pages of allowed origins may load
+# Any page may load these: what they can do is decided when they connect, and a page that is refused there hears why.
 _SCRIPTS = frozenset({"/PrinterWebSocket.js", "/rawprint.js"})
+_SHARED = _SCRIPTS | {"/health"}  # what pages of other origins may load where they are allowed
 
 
 class ListenError(RawprintError):
@@ -86,6 +87,7 @@ class App:
         self._sessions: dict[Session, list[str]] = {}  # and the origin that each came from
         self._statistics = Statistics()
         self._let_in = 0
+        self._stopping = False
         self._refused: dict[str, float] = {}  # origin -> when it was last logged
         self._files = _static_files()
 
@@ -114,6 +116,7 @@ class App:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stopping = True
         for server in self._servers:
             server.close(close_connections=False)
         # What is answered has been done, and what is not has not: from here on nothing is read any more. The jobs that
@@ -147,6 +150,9 @@ class App:
 
     async def _serve(self, connection: ServerConnection) -> None:
         origins = [] if connection.request is None else connection.request.headers.get_all("Origin")
+        if self._stopping:
+            await connection.close(RESTART, "the server stops")
+            return
         if self._origin_allowed(origins):
             session = Session(connection, self._hub, self._config.server, self._statistics)
             self._sessions[session] = origins
@@ -183,10 +189,10 @@ class App:
             if not allowed:
                 connection.protocol.max_message_size = FOREIGN_BYTES
             return None
-        if not allowed:
+        path = _path(request)
+        if not allowed and path not in _SCRIPTS:
             return _response(403, "This origin is not in [access] origins of the configuration.\n")
         response = self._route(request)
-        path = _path(request)
         if path in _SHARED and response.status_code == 200:
             response.headers["Vary"] = "Origin"
             if origins:
@@ -216,7 +222,6 @@ class App:
             body, content_type = self._files[path]
             response = _response(200, body, content_type)
             if path in _SCRIPTS:
-                # Any page may name it in a <script>; what the script can do is decided when it connects.
                 del response.headers["Cross-Origin-Resource-Policy"]
                 response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
             return response

@@ -297,6 +297,7 @@ class Hub:
             key, printer.name, name, JobState.PENDING.value, job.bytes_total, 0, (), {}, None, known.created, None
         )
         self._known[key] = known
+        log.debug("accepted, %d bytes", job.bytes_total, extra={"job": key, "printer": printer.name})
         printer.waiting += job.bytes_total
         printer.pending += 1
         if self._listeners:
@@ -526,7 +527,8 @@ class Hub:
         return AsideWatch(
             printer.config.address,
             printer.config.channels,
-            lambda _, status: printer.queue.hear(status),
+            on_status=lambda _, status: self._overheard(printer, status),
+            interval=0.0,
         )
 
     def _watch(self, printer: _Printer) -> None:
@@ -538,8 +540,19 @@ class Hub:
                 printer.queue.watch(printer.config.poll or None)
             else:
                 printer.queue.watch(LIVE_POLL)
+        self._pace(printer)
+
+    def _pace(self, printer: _Printer) -> None:
+        """The other channels are asked while somebody watches, and while jobs keep the printer itself from being asked."""
         if printer.asides is not None:
-            printer.asides.interval = ASIDE_POLL if self._listeners or printer.live else 0.0
+            interval = ASIDE_POLL if self._listeners or printer.live else 0.0
+            if printer.asides.interval != interval:
+                printer.asides.interval = interval
+
+    @staticmethod
+    def _overheard(printer: _Printer, status: PrinterStatus) -> None:
+        with suppress(JobCanceled):  # the queue has been closed
+            printer.queue.hear(status)
 
     def _change(self, printer: _Printer, config: PrinterConfig) -> None:
         before, printer.config = printer.config, config
@@ -662,8 +675,7 @@ class Hub:
 
     def _refresh(self, printer: _Printer) -> None:
         """Tells those who subscribed how the printer stands, if that is news to them."""
-        if printer.asides is not None:
-            printer.asides.interval = ASIDE_POLL if self._listeners or printer.live else 0.0
+        self._pace(printer)
         if not self._listeners or printer in self._leaving:
             return
         view, told = printer.view(), printer.told

@@ -10,10 +10,11 @@ from rawprint.virtual.escpos import EscPosDevice
 from rawprint.virtual.tspl import TsplDevice
 
 if TYPE_CHECKING:
+    from rawprint.virtual.card import NetworkCard
     from rawprint.virtual.control import ControlPort
     from rawprint.virtual.listener import Listener
 
-__all__ = ["CLONES", "DIALECTS", "Clone", "ControlPort", "Device", "Listener", "device"]
+__all__ = ["CLONES", "DIALECTS", "Clone", "ControlPort", "Device", "Listener", "NetworkCard", "device"]
 
 _DEVICES: dict[str, type[Device]] = {cls.dialect: cls for cls in (TsplDevice, EscPosDevice)}
 
@@ -32,7 +33,7 @@ def device(dialect: str, **options: object) -> Device:
 
 
 def __getattr__(name: str) -> object:
-    """`Listener` and `ControlPort` come when they are asked for: a device in this process needs no sockets."""
+    """`Listener`, `ControlPort` and `NetworkCard` come when they are asked for: a device in this process needs no sockets."""
     if name == "Listener":
         from rawprint.virtual.listener import Listener  # noqa: PLC0415
 
@@ -41,4 +42,8 @@ def __getattr__(name: str) -> object:
         from rawprint.virtual.control import ControlPort  # noqa: PLC0415
 
         return ControlPort
+    if name == "NetworkCard":
+        from rawprint.virtual.card import NetworkCard  # noqa: PLC0415
+
+        return NetworkCard
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
