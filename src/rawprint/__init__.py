@@ -12,8 +12,9 @@ each job ended.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rawprint.address import parse as parse_address
-from rawprint.aside import AsideWatch, ask_aside
 from rawprint.capabilities import Capabilities
 from rawprint.dialects import DIALECTS as _DIALECTS
 from rawprint.errors import (
@@ -37,6 +38,9 @@ from rawprint.jobs import Job, JobState
 from rawprint.print_queue import PrintQueue
 from rawprint.printer import Printer, open
 from rawprint.status import Exchange, PrinterState, PrinterStatus, Reason
+
+if TYPE_CHECKING:
+    from rawprint.aside import AsideWatch, ask_aside
 
 __version__ = "0.1.0"
 
@@ -90,3 +94,12 @@ __all__ = [
     "open",
     "parse_address",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """What few programs need is loaded when it is asked for."""
+    if name in {"AsideWatch", "ask_aside"}:
+        from rawprint import aside  # noqa: PLC0415
+
+        return getattr(aside, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,12 +1,14 @@
 """The command `rawprint-server`: arguments, signals, one line on standard output, exit codes.
 
-Exit codes: 0 ended by SIGINT or SIGTERM, 2 wrong arguments or configuration, 3 the port cannot be listened on.
+Exit codes: 0 ended by a signal, or `check` found no mistake; 2 wrong arguments or configuration; 3 the port cannot be
+listened on.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import errno
 import json
 import logging
@@ -14,34 +16,43 @@ import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import msgspec
 
 from rawprint import __version__
 from rawprint_server.app import App, ListenError
-from rawprint_server.config import Config, ConfigError, PrinterConfig, check, load
+from rawprint_server.config import Config, ConfigError, LogConfig, Mistake, PrinterConfig, check, default_path, load
+from rawprint_server.logs import Logs
+from rawprint_server.reload import follow
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 DEMO_PRINTERS = {"Label": "tspl", "Receipt": "escpos"}  # name -> dialect
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the server until a signal ends it; returns the exit code."""
+    """Runs the server until a signal ends it, or checks its configuration; returns the exit code."""
     args = _arguments().parse_args(argv)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("websockets").setLevel(logging.WARNING)
+    if args.command == "check":
+        return _check(args.config, as_json=args.json)
     try:
         with ExitStack() as stack:
-            config = _config(args, stack)
+            # The demo has nothing to do with the file of this user, unless that is named.
+            loaded = Config() if args.demo and args.config is None else load(args.config)
+            logs = stack.enter_context(Logs(_lay_over(loaded, args, {}).log))
+            demo = _demo_printers(stack) if args.demo else {}
+            config = _lay_over(loaded, args, demo)
             with asyncio.Runner(loop_factory=_new_event_loop) as runner:
-                runner.run(_run(config))
+                runner.run(_run(config, logs, _file(args), lambda file: _lay_over(load(file), args, demo)))
     except ConfigError as error:
-        return _fail(2, error.message, error.hint)
+        all_of_them = "\n`rawprint-server check` names them all." if len(error.mistakes) > 1 else ""
+        return _fail(2, error.message, error.hint + all_of_them)
     except ListenError as error:
         return _fail(3, error.message, error.hint)
     return 0
@@ -49,43 +60,104 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="rawprint-server", description="Lets web pages print straight to the printer, over WebSocket."
+        prog="rawprint-server",
+        description="Lets web pages print straight to the printer, over WebSocket.",
+        epilog="A changed configuration file is taken over as it runs; a flag overrides what the file says.",
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (TOML)")
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on, 0 for any that is free (default: 8765)")
     parser.add_argument("--demo", action="store_true", help="add two virtual printers, to try it without hardware")
+    levels = get_args(msgspec.structs.fields(LogConfig)[0].type)
+    parser.add_argument("--log-level", choices=levels, help="what is worth a line in the log (default: info)")
+    parser.add_argument("--log-file", metavar="FILE", help="log to this file (default: standard error)")
+    parser.add_argument("--log-json", action=argparse.BooleanOptionalAction, help="log one JSON object a line")
     parser.add_argument("--version", action="version", version=f"rawprint-server {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="[check]")
+    checker = commands.add_parser(
+        "check", help="name every mistake in the configuration", description="Names every mistake in the configuration."
+    )
+    # Without a default, which would hide what stands before the word "check".
+    checker.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="configuration (TOML)")
+    checker.add_argument("--json", action="store_true", help="print a JSON list of the mistakes")
     return parser
 
 
-def _config(args: argparse.Namespace, stack: ExitStack) -> Config:
-    """The file with the flags laid over it; demo printers run until the stack is closed.
+def _check(path: Path | None, *, as_json: bool) -> int:
+    try:
+        file: Path | str = path or default_path()
+    except RuntimeError:
+        file = "no file"
+    mistakes: Sequence[Mistake] = ()
+    config = Config()
+    try:
+        config = load(path)
+    except ConfigError as error:
+        mistakes = error.mistakes
+    if as_json:
+        print(json.dumps([{"file": str(file), **msgspec.structs.asdict(mistake)} for mistake in mistakes]))
+    elif not mistakes:
+        absent = "" if path or Path(file).exists() else " (there is no such file)"
+        held = (_counted(len(config.printers), "printer"), _counted(len(config.access.origins), "origin"))
+        print(f"{file}: {', '.join(held)}{absent}")
+    else:
+        for mistake in mistakes:
+            place = f"{file}:{mistake.line}" if mistake.line else str(file)
+            print(": ".join(filter(None, (place, mistake.key, mistake.message))))
+            if mistake.hint:
+                print(f"    {mistake.hint}")
+    return 2 if mistakes else 0
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _lay_over(config: Config, args: argparse.Namespace, demo: dict[str, PrinterConfig]) -> Config:
+    """The configuration with the flags and the demo's printers laid over it.
 
     Raises:
-        ConfigError: The file, a flag, or both together cannot be used.
+        ConfigError: They cannot be used together.
     """
-    config = Config() if args.demo and args.config is None else load(args.config)
-    flags = {key: value for key in ("host", "port") if (value := getattr(args, key)) is not None}
-    if not 0 <= flags.get("port", 0) <= 65535:
-        raise ConfigError(f"--port {flags['port']} is no port", hint="Ports are 0 to 65535.")
-    config = msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, **flags))
-    if args.demo:
-        config = msgspec.structs.replace(config, printers=config.printers | _demo_printers(config, stack))
-    check(config)
-    return config
-
-
-def _demo_printers(config: Config, stack: ExitStack) -> dict[str, PrinterConfig]:
-    from rawprint.virtual import ControlPort, Listener, device  # noqa: PLC0415 - nobody else pays for it
-
-    printers = {}
-    for name, dialect in DEMO_PRINTERS.items():
+    if args.port is not None and not 0 <= args.port <= 65535:
+        raise ConfigError(f"--port {args.port} is no port", hint="Ports are 0 to 65535.")
+    for name in demo:
         if name in config.printers:
             raise ConfigError(
                 f"printers.{name}: --demo has a printer of that name",
                 hint="Rename yours, or leave --demo out.",
             )
+    config = msgspec.structs.replace(
+        config,
+        server=_replace(config.server, host=args.host, port=args.port),
+        log=_replace(config.log, level=args.log_level, file=args.log_file, json=args.log_json),
+        printers=config.printers | demo,
+    )
+    check(config)
+    return config
+
+
+def _replace(table: T, **flags: Any) -> T:
+    return msgspec.structs.replace(table, **{key: value for key, value in flags.items() if value is not None})
+
+
+def _file(args: argparse.Namespace) -> Path | None:
+    """The configuration file to follow, which need not exist yet."""
+    if args.config is not None or args.demo:
+        config: Path | None = args.config
+        return config
+    try:
+        return default_path()
+    except RuntimeError:
+        return None
+
+
+def _demo_printers(stack: ExitStack) -> dict[str, PrinterConfig]:
+    """Printers that run until the stack is closed."""
+    from rawprint.virtual import ControlPort, Listener, device  # noqa: PLC0415 - nobody else pays for it
+
+    printers = {}
+    for name, dialect in DEMO_PRINTERS.items():
         listener = stack.enter_context(Listener(device(dialect)))
         control = ControlPort(listener)
         control.start()
@@ -106,20 +178,42 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-async def _run(config: Config) -> None:
-    stop = asyncio.Event()
+async def _run(config: Config, logs: Logs, file: Path | None, read: Callable[[Path], Config]) -> None:
+    stop, look = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_Reporter())
     for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, stop.set)
-        except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        _on_signal(loop, number, stop)
+    if sys.platform != "win32":
+        # A terminal sends it when its window is closed; a service is told so to read its configuration again.
+        _on_signal(loop, signal.SIGHUP, stop if sys.stdin is not None and sys.stdin.isatty() else look)
     async with App(config) as app:
         host = f"[{config.server.host}]" if ":" in config.server.host else config.server.host
         print(json.dumps({"url": f"ws://{host}:{app.port}"}), flush=True)
         log.info("serving %d printers on port %d", len(config.printers), app.port)
+
+        def changed(config: Config) -> None:
+            try:
+                logs.apply(config.log)
+            except ConfigError as error:
+                log.warning("the log stays where it is: %s. %s", error.message, error.hint)
+            app.apply(config)
+
+        if file is None:
+            await stop.wait()
+            return
+        following = asyncio.create_task(follow(file, lambda: read(file), changed, current=config, look=look))
         await stop.wait()
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+
+
+def _on_signal(loop: asyncio.AbstractEventLoop, number: signal.Signals, event: asyncio.Event) -> None:
+    try:
+        loop.add_signal_handler(number, event.set)
+    except NotImplementedError:  # Windows
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(event.set))
 
 
 class _Reporter:

@@ -1,38 +1,91 @@
-"""The configuration: a TOML file becomes a frozen `Config`, or an error that says what to mend."""
+"""The configuration: a TOML file becomes a frozen `Config`, or every mistake in it with its line and its remedy."""
 
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import tomllib
-from itertools import chain
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias, get_args, get_origin
 
 import msgspec
 import platformdirs
 from msgspec import Meta, Struct
 
-from rawprint import DIALECTS, QUERIES, AddressError, PrintQueue, RawprintError, parse_address
+from rawprint import CHANNELS, DIALECTS, PROMISES, AddressError, PrintQueue, RawprintError, parse_address
+from rawprint_server import text as texts
+from rawprint_server import toml_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Sequence
+
+    from rawprint_server.toml_lines import KeyPath
+
+MAX_FILE_BYTES = 256 * 1024  # thousands of printers
+MAX_MISTAKES = 100  # more are not looked for
+MAX_NAME = 200  # characters of a printer's name
+MAX_SHOWN = 80  # characters of a value that a message repeats
 
 # An origin as browsers write it: scheme and host in small ASCII letters, a port only where it is not the scheme's own.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 _OWN_PORT = {"http": ":80", "https": ":443"}
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# `tomllib` takes quadratic time over the parts of a key: minutes where a file is one long key.
+_LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){20}""")
+
+_Millimetres: TypeAlias = Annotated[float, Meta(gt=0, le=5000)]
+
+
+class Mistake(Struct, frozen=True):
+    """One thing that is wrong in a file.
+
+    Attributes:
+        line: Where, from 1; None where no line is to blame.
+        key: The key as TOML writes it, such as `printers.Label.address`; "" where it is no key's fault.
+        message: What is wrong.
+        hint: How to mend it; may be empty.
+    """
+
+    line: int | None
+    key: str
+    message: str
+    hint: str = ""
 
 
 class ConfigError(RawprintError):
-    """The configuration cannot be used."""
+    """The configuration cannot be used.
+
+    Attributes:
+        mistakes: All that is wrong in it, in the order of the file; the message is the first one's.
+    """
 
     code = "bad-config"
 
+    def __init__(self, message: str, *, hint: str = "", mistakes: Iterable[Mistake] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.mistakes = tuple(mistakes) or (Mistake(None, "", message, hint),)
+
+    @classmethod
+    def of(cls, mistakes: Sequence[Mistake], file: Path | None = None) -> ConfigError:
+        """The error that tells the first of the mistakes, and how many more there are."""
+        first = mistakes[0]
+        place = (f"{file}: " if file else "") + (f"line {first.line}: " if first.line else "")
+        more = len(mistakes) - 1
+        others = f" (and {more} more mistake{'s' if more > 1 else ''})" if more else ""
+        said = f"{first.key}: {first.message}" if first.key else first.message
+        return cls(place + said + others, hint=first.hint, mistakes=mistakes)
+
 
 class ServerConfig(Struct, frozen=True):
-    """Table `[server]`."""
+    """Table `[server]`; a client whose unread frames are more than `max_outbox_bytes` is cut off."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8765
     max_message_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 32 * 1024 * 1024
+    max_outbox_bytes: Annotated[int, Meta(ge=65536, le=1 << 30)] = 8 * 1024 * 1024
     join_commands: bool = True
 
 
@@ -41,11 +94,24 @@ class PrinterConfig(Struct, frozen=True):
 
     Attributes:
         promises: Names of status questions that the printer is known to answer and would not be asked otherwise.
+        share: Whether other computers print on it, too, so that its connection is not held; None: see `shared`.
+        poll: Seconds between two questions to a shared printer while somebody looks; 0: never.
+        channels: Names from `CHANNELS` that are asked beside the printer's own connection; `NAME:PORT` at another port.
+        encoding: Python codec for plain text; None: UTF-8.
     """
 
     address: str
     dialect: str | None = None
     promises: tuple[str, ...] = ()
+    share: bool | None = None
+    poll: Annotated[float, Meta(ge=0, le=86400)] = 30.0
+    channels: tuple[str, ...] = ()
+    width_mm: _Millimetres | None = None
+    height_mm: _Millimetres | None = None
+    gap_mm: Annotated[float, Meta(ge=0, le=500)] | None = None
+    dpi: Annotated[int, Meta(ge=100, le=1200)] | None = None
+    encoding: Annotated[str, Meta(max_length=64)] | None = None
+    cut: Literal["none", "partial", "full"] | None = None
 
 
 class AccessConfig(Struct, frozen=True):
@@ -54,16 +120,36 @@ class AccessConfig(Struct, frozen=True):
     origins: tuple[str, ...] = ()
 
 
+class LogConfig(Struct, frozen=True):
+    """Table `[log]`; without a file the log goes to standard error. At `max_bytes` the file is rotated."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    file: str | None = None
+    json: bool = False
+    max_bytes: Annotated[int, Meta(ge=65536, le=1 << 30)] = 5 * 1024 * 1024
+    backups: Annotated[int, Meta(ge=1, le=100)] = 3
+
+
 class Config(Struct, frozen=True):
     """A whole configuration, checked."""
 
     server: ServerConfig = ServerConfig()
     printers: dict[str, PrinterConfig] = {}
     access: AccessConfig = AccessConfig()
+    log: LogConfig = LogConfig()
+
+
+def shared(printer: PrinterConfig) -> bool:
+    """Whether the printer's connection is left to others when it is idle: by default where it is in the network."""
+    return parse_address(printer.address).scheme == "tcp" if printer.share is None else printer.share
 
 
 def default_path() -> Path:
-    """Where the file is looked for when none is named."""
+    """Where the file is looked for when none is named.
+
+    Raises:
+        RuntimeError: The user has no home, as in a container.
+    """
     return Path(platformdirs.user_config_dir("rawprint", appauthor=False)) / "server.toml"
 
 
@@ -78,10 +164,12 @@ def load(path: Path | None = None) -> Config:
     """
     try:
         file = default_path() if path is None else path
-    except RuntimeError:  # a user without a home, as in a container
+    except RuntimeError:
         return Config()
     try:
-        text = file.read_text(encoding="utf-8-sig")  # Windows' Notepad begins a file with a mark
+        with file.open("rb") as opened:
+            content = opened.read(MAX_FILE_BYTES + 1)
+        text = content.decode("utf-8-sig")  # Windows' Notepad begins a file with a mark
     except FileNotFoundError as error:
         if path is None:
             return Config()
@@ -92,134 +180,286 @@ def load(path: Path | None = None) -> Config:
         raise ConfigError(
             f"cannot read {file}: {error.strerror or error}", hint="This user must be able to read the file."
         ) from error
-    try:
-        return parse(text)
-    except ConfigError as error:
-        raise ConfigError(f"{file}: {error.message}", hint=error.hint) from error
+    if len(content) > MAX_FILE_BYTES:
+        raise ConfigError(f"{file} has more than {MAX_FILE_BYTES} bytes", hint="Is it the right file?")
+    return parse(text, file)
 
 
-def parse(text: str) -> Config:
-    """Reads and checks a configuration from TOML text.
+def parse(text: str, file: Path | None = None) -> Config:
+    """Reads and checks a configuration from TOML text; the file is named in the error.
 
     Raises:
         ConfigError: It is no TOML, or says something that is not so.
     """
-    try:
-        data = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"not TOML: {error}") from error
-    _check_keys(data, Config, "")
-    for key, table in (("server", ServerConfig), ("access", AccessConfig)):
-        _check_keys(data.get(key), table, key)
-    printers = data.get("printers")
-    if isinstance(printers, dict):
-        for name, printer in printers.items():
-            _check_keys(printer, PrinterConfig, f"printers.{name}")
-    try:
-        config = msgspec.convert(data, Config)
-    except msgspec.ValidationError as error:
-        raise ConfigError(_in_toml_words(str(error), data)) from error
-    check(config)
-    return config
+    data, mistakes = _examine(text)
+    if mistakes:
+        raise ConfigError.of(mistakes, file)
+    return msgspec.convert(data, Config)
+
+
+def find_mistakes(text: str) -> list[Mistake]:
+    """Everything that is wrong in a configuration, in the order of the text; at most `MAX_MISTAKES`."""
+    return _examine(text)[1]
 
 
 def check(config: Config) -> None:
-    """Checks what types cannot say: names, addresses, dialects, origins, host.
+    """Checks a configuration that was not read from a file, or has been changed since.
 
     Raises:
         ConfigError: Something is not so; the message names the key.
     """
-    if config.server.host not in _LOOPBACK:
-        raise ConfigError(
-            f"server.host: {config.server.host!r} is not this machine's loopback address",
-            hint=f"Use one of {', '.join(_LOOPBACK)}: other machines cannot be served yet.",
-        )
-    seen: dict[str, str] = {}
-    for name, printer in config.printers.items():
-        _check_printer(name, printer, seen)
-    for origin in config.access.origins:
-        _check_origin(origin)
+    if mistakes := [_mistake(None, fault) for fault in islice(_faults(_written(config)), MAX_MISTAKES)]:
+        raise ConfigError.of(mistakes)
 
 
-def _check_printer(name: str, printer: PrinterConfig, seen: dict[str, str]) -> None:
-    key = f"printers.{name}"
-    if not name or name != name.strip() or not name.isprintable():
-        raise ConfigError(
-            f"printers.{name!r}: a printer's name is printable text without spaces around it",
-            hint='Write [printers.Label] or [printers."Front desk"].',
-        )
+def _written(value: Any) -> Any:
+    """A configuration as the data that TOML would hold: no null, a key is left out instead."""
+    if isinstance(value, Struct):
+        value = msgspec.structs.asdict(value)
+    if isinstance(value, dict):
+        return {key: _written(item) for key, item in value.items() if item is not None}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _examine(text: str) -> tuple[dict[str, Any], list[Mistake]]:
+    lines = text.count("\n") + 1
+    if key := _LONG_KEY.search(text):
+        return {}, [Mistake(text.count("\n", 0, key.start()) + 1, "", "a key of more than 20 parts")]
     try:
-        address = parse_address(printer.address)
-        if printer.dialect is None:
-            PrintQueue(printer.address)  # opens nothing; a virtual printer's address names a language of its own
-    except AddressError as error:
-        raise ConfigError(f"{key}.address: {error.message}", hint=error.hint) from error
-    # Two queues would take the one printer away from each other; each virtual:// is a printer of its own.
-    if address.scheme != "virtual":
-        other = seen.setdefault(str(address), name)
-        if other != name:
-            raise ConfigError(
-                f"{key}.address: {address} is the printer {other!r} already",
-                hint="Give each printer one name.",
-            )
-    if printer.dialect is not None and printer.dialect not in DIALECTS:
-        raise ConfigError(
-            f"{key}.dialect: there is no dialect {printer.dialect!r}",
-            hint=_choice(printer.dialect, DIALECTS),
-        )
-    questions = QUERIES.get(printer.dialect or "", ())
-    for promise in printer.promises:
-        if promise not in questions:
-            raise ConfigError(
-                f"{key}.promises: {promise!r} is no question of {printer.dialect or 'a printer without a dialect'}",
-                hint=_choice(promise, questions) if questions else "Name the printer's dialect.",
-            )
+        data = tomllib.loads(text)
+    except RecursionError:
+        return {}, [Mistake(None, "", "not TOML: it is nested too deeply")]
+    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
+        said = str(error)
+        at = re.search(r" \(at (?:line (\d+), (column \d+)|end of document)\)$", said)
+        line = None if at is None else min(int(at[1] or lines), lines)
+        where = f" (at {at[2]})" if at and at[2] else ""
+        return {}, [Mistake(line, "", f"not TOML: {(said[: at.start()] if at else said)[:200]}{where}")]
+    faults = list(islice(_faults(data), MAX_MISTAKES))
+    found = toml_lines.places(text) if faults else {}
+    mistakes = [_mistake(toml_lines.line_of(found, fault.path), fault) for fault in faults]
+    return data, sorted(mistakes, key=lambda mistake: mistake.line or lines + 1)
 
 
-def _check_origin(origin: str) -> None:
-    if origin == "null":
+# -- what is wrong ---------------------------------------------------------------------------------------------
+
+
+class _Fault(NamedTuple):
+    path: KeyPath
+    message: str
+    hint: str = ""
+
+
+def _mistake(line: int | None, fault: _Fault) -> Mistake:
+    return Mistake(line, _dotted(fault.path), fault.message, fault.hint)
+
+
+def _dotted(path: KeyPath) -> str:
+    parts = [part if re.fullmatch("[A-Za-z0-9_-]+", part) else _quoted(part) for part in path if isinstance(part, str)]
+    return ".".join(part if len(part) <= MAX_SHOWN else part[:MAX_SHOWN] + "..." for part in parts)
+
+
+def _quoted(name: str) -> str:
+    return json.dumps(name, ensure_ascii=not name.isprintable())
+
+
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= MAX_SHOWN else value[:MAX_SHOWN] + "...")
+
+
+def _faults(data: dict[str, Any]) -> Iterator[_Fault]:
+    """Everything that is wrong in the data of a whole file."""
+    yield from _unknown_keys((), data, Config.__struct_fields__)
+    if "server" in data:
+        yield from _check_server((yield from _table(("server",), data["server"], ServerConfig)))
+    if "access" in data:
+        yield from _check_access((yield from _table(("access",), data["access"], AccessConfig)))
+    if "log" in data:
+        yield from _check_log((yield from _table(("log",), data["log"], LogConfig)))
+    printers = data.get("printers", {})
+    if not isinstance(printers, dict):
+        yield _Fault(("printers",), _type_fault(printers, dict), "Write [printers.NAME] for each printer.")
         return
-    scheme = origin.partition(":")[0]
-    port = origin.rpartition(":")[2]
-    too_high = port.isdecimal() and int(port) > 65535
-    if not _ORIGIN.fullmatch(origin) or too_high or origin.endswith(_OWN_PORT.get(scheme, "\0")):
-        raise ConfigError(
-            f"access.origins: {origin!r} is not an origin as browsers send it",
-            hint="Write it like https://pos.example.com or http://localhost:3000: small letters, no path, no slash at "
-            "the end, no wildcard, no default port.",
-        )
+    seen: dict[str, str] = {}
+    for name, table in printers.items():
+        path = ("printers", name)
+        if not 0 < len(name) <= MAX_NAME or name != name.strip() or not name.isprintable():
+            yield _Fault(
+                path,
+                f"a printer's name is printable text, at most {MAX_NAME} characters, without spaces around it",
+                'Write [printers.Label] or [printers."Front desk"].',
+            )
+        yield from _check_printer(name, (yield from _table(path, table, PrinterConfig)), seen)
 
 
-def _check_keys(table: Any, shape: type[Struct], name: str) -> None:
+def _table(path: KeyPath, table: Any, shape: type[Struct]) -> Generator[_Fault, None, dict[str, Any]]:
+    """Yields what is wrong with the keys and types of a table; returns its values, None for one that does not fit.
+
+    An array is returned as it stands, the elements that are no text with it.
+    """
     if not isinstance(table, dict):
-        return  # msgspec says what it must be
-    known = shape.__struct_fields__
+        yield _Fault(path, _type_fault(table, dict))
+        return {}
+    guessed = yield from _unknown_keys(path, table, shape.__struct_fields__)
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(shape):
+        here = (*path, field.name)
+        if field.name not in table:
+            if field.required and field.name not in guessed:
+                yield _Fault(path, f"the key {field.name!r} is missing")
+            continue
+        value = table[field.name]
+        if get_origin(field.type) is tuple and isinstance(value, list):
+            for index, item in enumerate(value):
+                if not isinstance(item, str):
+                    yield _Fault((*here, index), _type_fault(item, str))
+        elif message := _type_fault(value, field.type):
+            yield _Fault(here, message, _type_hint(value, field.type))
+            value = None
+        values[field.name] = value
+    return values
+
+
+def _unknown_keys(path: KeyPath, table: dict[str, Any], known: Sequence[str]) -> Generator[_Fault, None, set[str]]:
+    """Yields the unknown keys; returns the known ones that they may have been meant to be."""
+    where = f"in [{_dotted(path)}]" if path else "at the top"
+    guessed = set()
     for key in table:
         if key not in known:
-            where = f"in [{name}]" if name else "at the top"
-            raise ConfigError(
-                f"unknown key {key!r} {where}",
-                hint=_choice(key, known),
+            guessed.update(_nearest(key, known))
+            yield _Fault((*path, key), f"unknown key {_shown(key)} {where}", _choice(key, known))
+    return guessed
+
+
+def _type_fault(value: Any, type: Any) -> str:
+    """What is wrong with a value's type or range, in the words of TOML; "" where it fits."""
+    try:
+        msgspec.convert(value, _set(type))
+    except msgspec.ValidationError as error:
+        if choices := _choices(value, type):
+            return f"{_shown(value)} is not one of {', '.join(choices)}"
+        what = str(error).partition(" - at ")[0].replace("`", "").replace("object", "table").replace("float", "number")
+        return f"{what[0].lower()}{what[1:]}"
+    return ""
+
+
+def _type_hint(value: Any, type: Any) -> str:
+    return _choice(value, choices) if (choices := _choices(value, type)) else ""
+
+
+def _choices(value: Any, type: Any) -> tuple[str, ...]:
+    return get_args(_set(type)) if isinstance(value, str) and get_origin(_set(type)) is Literal else ()
+
+
+def _set(type: Any) -> Any:
+    """The type without None: TOML has no null."""
+    rest = [part for part in get_args(type) if part is not NoneType]
+    return rest[0] if NoneType in get_args(type) and len(rest) == 1 else type
+
+
+def _check_server(values: dict[str, Any]) -> Iterator[_Fault]:
+    host = values.get("host", _LOOPBACK[0])
+    if host is not None and host not in _LOOPBACK:
+        yield _Fault(
+            ("server", "host"),
+            f"{_shown(host)} is not this machine's loopback address",
+            f"Use one of {', '.join(_LOOPBACK)}: other machines cannot be served yet.",
+        )
+
+
+def _check_access(values: dict[str, Any]) -> Iterator[_Fault]:
+    for index, origin in enumerate(values.get("origins") or ()):
+        if isinstance(origin, str) and not _is_origin(origin):
+            yield _Fault(
+                ("access", "origins", index),
+                f"{_shown(origin)} is not an origin as browsers send it",
+                "Write it like https://pos.example.com or http://localhost:3000: small letters, no path, no slash at "
+                "the end, no wildcard, no default port.",
             )
 
 
-def _choice(word: str, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.5)
+def _is_origin(origin: str) -> bool:
+    if origin == "null":
+        return True
+    port = origin.rpartition(":")[2]
+    too_high = port.isdecimal() and int(port[:6]) > 65535
+    own_port = origin.endswith(_OWN_PORT.get(origin.partition(":")[0], "\0"))
+    return _ORIGIN.fullmatch(origin) is not None and not too_high and not own_port
+
+
+def _check_log(values: dict[str, Any]) -> Iterator[_Fault]:
+    file = values.get("file")
+    if file is not None and (not file.strip() or not file.isprintable()):
+        yield _Fault(("log", "file"), f"{_shown(file)} is no file name", "Leave it out to log to standard error.")
+
+
+def _check_printer(name: str, values: dict[str, Any], seen: dict[str, str]) -> Iterator[_Fault]:
+    path = ("printers", name)
+    dialect = values.get("dialect", "")  # None: not even text
+    scheme = ""
+    if (text := values.get("address")) is not None:
+        try:
+            address = parse_address(text)
+            if not dialect:
+                PrintQueue(text)  # opens nothing; a virtual printer's address names a language of its own
+        except AddressError as error:
+            yield _Fault((*path, "address"), error.message, error.hint)
+        else:
+            scheme = address.scheme
+            # Two queues would take the one printer away from each other; each virtual:// is a printer of its own.
+            if scheme != "virtual" and (other := seen.setdefault(str(address), name)) != name:
+                yield _Fault(
+                    (*path, "address"),
+                    f"{address} is the printer {_shown(other)} already",
+                    "Give each printer one name.",
+                )
+    if dialect and dialect not in DIALECTS:
+        yield _Fault((*path, "dialect"), f"there is no dialect {_shown(dialect)}", _choice(dialect, DIALECTS))
+    elif dialect is not None:
+        yield from _check_words(
+            (*path, "promises"),
+            values.get("promises"),
+            PROMISES.get(dialect, ()),
+            f"no question of {dialect or 'a printer without a dialect'}",
+            "It has none." if dialect else "Name the printer's dialect.",
+        )
+    channels = [_channel_name(word) for word in values.get("channels") or []]
+    yield from _check_words((*path, "channels"), channels, CHANNELS, "no channel", "There are none.")
+    if channels and scheme not in {"", "tcp"}:
+        yield _Fault((*path, "channels"), f"a printer at {scheme}:// has no channels", "They are for tcp:// addresses.")
+    if 0 < (values.get("poll") or 0) < 1:
+        yield _Fault((*path, "poll"), "more than once a second is too often", "Write 1 or more, or 0 for never.")
+    if (encoding := values.get("encoding")) is not None:
+        try:
+            texts.codec(encoding)
+        except texts.BadText as error:
+            yield _Fault((*path, "encoding"), error.message, error.hint)
+
+
+def _check_words(
+    path: KeyPath, words: list[Any] | None, known: Sequence[str], no: str, none_known: str
+) -> Iterator[_Fault]:
+    """An array of known words, each of them once."""
+    words = words or []
+    for index, word in enumerate(words):
+        if not isinstance(word, str):
+            continue  # said already
+        if word not in known:
+            yield _Fault((*path, index), f"{_shown(word)} is {no}", _choice(word, known) if known else none_known)
+        elif word in words[:index]:
+            yield _Fault((*path, index), f"{_shown(word)} is there twice")
+
+
+def _channel_name(word: Any) -> Any:
+    """`snmp` of `snmp:1161`; anything else as it is."""
+    name, _, port = word.partition(":") if isinstance(word, str) else (word, "", "")
+    return name if port.isascii() and port.isdecimal() and len(port) <= 5 and 1 <= int(port) <= 65535 else word
+
+
+def _nearest(word: str, known: Sequence[str]) -> list[str]:
+    return difflib.get_close_matches(word[:MAX_SHOWN].lower(), known, n=1, cutoff=0.5)
+
+
+def _choice(word: str, known: Sequence[str]) -> str:
+    near = _nearest(word, known)
     return (f"Did you mean {near[0]!r}? " if near else "") + f"There is {', '.join(known)}."
-
-
-def _in_toml_words(message: str, data: dict[str, Any]) -> str:
-    """`Expected `int`, got `str` - at `$.server.port`` with the key in front, as the file writes it."""
-    what, _, path = message.partition(" - at ")
-    key = path.strip("`").removeprefix("$.")
-    if "[...]" in key:
-        # msgspec does not say which printer it was.
-        rest = key.partition("[...]")[2].lstrip(".")
-        for name, printer in data["printers"].items():
-            try:
-                msgspec.convert(printer, PrinterConfig)
-            except msgspec.ValidationError:
-                key = ".".join(chain(("printers", name), (rest,) if rest else ()))
-                break
-    what = what.replace("`", "").replace("Object", "table").replace("object", "table").replace("field", "key")
-    return f"{key}: {what[0].lower()}{what[1:]}" if key and key != "$" else what

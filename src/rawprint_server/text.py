@@ -15,6 +15,8 @@ _CODE_PAGES = re.compile(
     r"|gb2312|gbk|gb18030|big5|big5hkscs|shift_jis(?:_2004|x0213)?|euc_j(?:p|is_2004|isx0213)|euc_kr|johab"
 )
 
+_ASCII = "".join(map(chr, range(128)))
+
 DEFAULT = "utf-8"
 
 
@@ -35,8 +37,11 @@ def codec(name: str) -> str:
         known = codecs.lookup(name).name
     except (LookupError, ValueError):  # ValueError: a NUL in the name
         known = ""
-    if not _CODE_PAGES.fullmatch(known):
-        raise BadText(f"there is no encoding {name[:64]!r}", hint='Name a code page like "cp437", "cp1252" or "utf-8".')
+    if not _CODE_PAGES.fullmatch(known) or _ASCII.encode(known) != _ASCII.encode():
+        raise BadText(
+            f"there is no encoding {name[:64]!r} in which ASCII, and with it a command, stays as it is",
+            hint='Name a code page like "cp437", "cp858", "cp1252", "gb18030" or "utf-8".',
+        )
     return known
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,10 +23,10 @@ COMMAND = (sys.executable, "-W", "error", "-m", "rawprint_server")
 
 
 @contextmanager
-def running(*args):
+def running(*args, stdin=subprocess.DEVNULL):
     """The process and its URL; whatever it still says is read at its end."""
     with subprocess.Popen(
-        [*COMMAND, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, *args], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
             line = process.stdout.readline()
@@ -117,6 +119,9 @@ def test_a_port_that_is_taken(capsys, tmp_path):
         ("", ["--host", "0.0.0.0"], "server.host"),
         ("", ["--port", "65536"], "65536"),
         ("", ["--port", "-1"], "-1"),
+        ("", ["--log-file", "none/of/that/server.log"], "log.file"),
+        ("", ["--log-file", ""], "log.file"),
+        ("[server]\nport = -1\nprot = 1\n", [], "`rawprint-server check`"),
         ('[printers.Label]\naddress = "tcp://a"\n', ["--demo"], "printers.Label"),
         (None, [], "does not exist"),
     ],
@@ -138,12 +143,143 @@ def test_demo_reads_no_file_of_the_user(monkeypatch):
     def load(path):
         raise AssertionError(path)
 
-    async def run(config):
+    async def run(config, logs, file, read):
         assert list(config.printers) == ["Label", "Receipt"]
+        assert file is None
 
     monkeypatch.setattr("rawprint_server.cli.load", load)
     monkeypatch.setattr("rawprint_server.cli._run", run)
     assert main(["--demo"]) == 0
+
+
+# -- check
+
+
+def test_check_names_every_mistake_with_its_line(capsys, tmp_path):
+    config = tmp_path / "server.toml"
+    config.write_text('[server]\nprot = 1\n\n[printers.A]\naddress = "tcp://a"\ndpi = 1\n')
+    assert main(["check", "--config", str(config)]) == 2
+    out, err = capsys.readouterr()
+    assert err == ""
+    first, hint, second = out.splitlines()
+    assert first == f"{config}:2: server.prot: unknown key 'prot' in [server]"
+    assert hint.startswith("    Did you mean 'port'?")
+    assert second == f"{config}:6: printers.A.dpi: expected int >= 100"
+
+
+@pytest.mark.parametrize("order", [("check", "--config"), ("--config", "check")])
+def test_check_of_a_good_file(capsys, tmp_path, order):
+    config = tmp_path / "server.toml"
+    config.write_text('[printers.A]\naddress = "tcp://a"\n[access]\norigins = ["https://a.example", "null"]\n')
+    at = order.index("--config") + 1
+    assert main([*order[:at], str(config), *order[at:]]) == 0
+    assert capsys.readouterr() == (f"{config}: 1 printer, 2 origins\n", "")
+
+
+def test_check_as_json(capsys, tmp_path):
+    config = tmp_path / "server.toml"
+    config.write_text("[server]\n\nport = 70000\n")
+    assert main(["check", "--json", "--config", str(config)]) == 2
+    assert json.loads(capsys.readouterr().out) == [
+        {"file": str(config), "line": 3, "key": "server.port", "message": "expected int <= 65535", "hint": ""}
+    ]
+    config.write_text("")
+    assert main(["check", "--json", "--config", str(config)]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_check_of_a_file_that_cannot_be_read(capsys, tmp_path):
+    assert main(["check", "--config", str(tmp_path / "none.toml")]) == 2
+    assert "does not exist" in capsys.readouterr().out
+    assert main(["check", "--json", "--config", str(tmp_path)]) == 2
+    (mistake,) = json.loads(capsys.readouterr().out)
+    assert mistake["line"] is None
+    assert "cannot read" in mistake["message"]
+
+
+def test_check_of_the_default_file_that_need_not_be(capsys, tmp_path, monkeypatch):
+    file = tmp_path / "server.toml"
+    monkeypatch.setattr("rawprint_server.config.default_path", lambda: file)
+    monkeypatch.setattr("rawprint_server.cli.default_path", lambda: file)
+    assert main(["check"]) == 0
+    assert capsys.readouterr().out == f"{file}: 0 printers, 0 origins (there is no such file)\n"
+    file.write_text("prot = 1")
+    assert main(["check"]) == 2
+    assert capsys.readouterr().out.startswith(f"{file}:1: prot: ")
+
+
+# -- the log
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_the_log_is_json_where_that_is_wanted(tmp_path):
+    config = tmp_path / "server.toml"
+    config.write_text('[log]\njson = true\nlevel = "error"\n')
+    with running("--config", str(config), "--port", "0", "--log-level", "info") as (process, _):
+        code, out, err = end(process, signal.SIGTERM)
+    assert (code, out) == (0, "")
+    assert any(json.loads(line)["message"].startswith("serving 0 printers") for line in err.splitlines())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_the_log_goes_to_the_file_of_the_flag(tmp_path):
+    config, log = tmp_path / "server.toml", tmp_path / "server.log"
+    config.write_text('[log]\njson = true\nfile = "/none/of/that"\n')
+    args = ("--config", str(config), "--port", "0", "--log-file", str(log), "--no-log-json")
+    with running(*args) as (process, _):
+        code, out, err = end(process, signal.SIGTERM)
+    assert (code, out, err) == (0, "", "")
+    assert " INFO rawprint_server.cli: serving 0 printers" in log.read_text()
+
+
+# -- a file that changes
+
+
+def printers_until(url, names):
+    """Asks until the printers are those."""
+    deadline = time.monotonic() + PATIENCE
+    with connect(url, proxy=None) as ws:
+        while True:
+            ws.send('{"call":"printers.find"}')
+            found = json.loads(ws.recv(PATIENCE))["result"]
+            if found == names:
+                return
+            assert time.monotonic() < deadline, found
+            time.sleep(0.05)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("how", ["noticed", "SIGHUP"])
+def test_a_changed_file_is_taken_over(tmp_path, label, how):
+    config, log = tmp_path / "server.toml", tmp_path / "server.log"
+    config.write_text("")
+    with running("--config", str(config), "--port", "0", "--host", "localhost") as (process, url):
+        printers_until(url, [])
+        config.write_text(f'[server]\nport = 1\n[printers.New]\naddress = "{label.address}"\n[log]\nfile = "{log}"\n')
+        if how == "SIGHUP":
+            process.send_signal(signal.SIGHUP)
+        printers_until(url, ["New"])
+        config.write_text("[server]\nprot = 1\n")
+        process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + PATIENCE
+        while "server.prot" not in log.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        printers_until(url, ["New"])
+        code, out, err = end(process, signal.SIGTERM)
+    assert (code, out) == (0, "")
+    assert "Traceback" not in err + log.read_text()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_terminal_that_is_closed_ends_its_server():
+    ours, terminal = os.openpty()
+    try:
+        with running("--demo", "--port", "0", stdin=terminal) as (process, _):
+            assert end(process, signal.SIGHUP)[0] == 0
+    finally:
+        os.close(ours)
+        os.close(terminal)
 
 
 def test_version(capsys):
