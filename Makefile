@@ -4,10 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PACKAGES := tests/server/js
 # What a machine's environment may say about bytecode or buffering is not for us.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check bench setup chromium clean help
+.PHONY: demo test check bench setup chromium node clean help
 
 help:
 	@echo "make demo    a server, two virtual printers, a printed label; Ctrl-C ends it"
@@ -34,6 +35,19 @@ chromium:
 			|| { tail -n 5 $(VENV)/chromium.log; echo "chromium could not be installed: the browser tests are left out"; }; \
 	else echo "no chromium here, and not root: the browser tests are left out (apt-get install chromium)"; fi
 
+# The tests of rawprint.js need Node, and packages from npm that nothing else needs; they are left out in the same way.
+node:
+	@if command -v npm >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing nodejs and npm for the tests of rawprint.js"; \
+		{ apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends nodejs npm; } >$(VENV)/node.log 2>&1 \
+			|| { tail -n 5 $(VENV)/node.log; echo "nodejs and npm could not be installed: the tests of rawprint.js are left out"; }; \
+	else echo "no npm here, and not root: the tests of rawprint.js are left out (apt-get install nodejs npm)"; fi
+	@if command -v npm >/dev/null && ! cmp -s $(PACKAGES)/package-lock.json $(VENV)/js/.installed; then \
+		mkdir -p $(VENV)/js && cp $(PACKAGES)/package.json $(PACKAGES)/package-lock.json $(VENV)/js \
+			&& (cd $(VENV)/js && npm ci --silent --no-audit --no-fund && cp package-lock.json .installed) \
+			|| echo "npm could not install what the tests of rawprint.js need: they are left out"; fi
+
 demo: $(STAMP)
 	@$(BIN)/python examples/demo.py
 
@@ -44,10 +58,11 @@ check: $(STAMP)
 	$(BIN)/mypy --platform win32
 	$(BIN)/mypy --platform darwin
 
-test: $(STAMP) chromium check
+test: $(STAMP) chromium node check
 	$(BIN)/python -m pytest -n 4 --dist loadfile
 
 bench: $(STAMP)
+	@$(BIN)/python -c 'import uvloop' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check -e '.[fast]'
 	$(BIN)/python benchmarks/bench.py --json bench-result.json
 
 clean:

@@ -1,14 +1,20 @@
 """Measures rawprint against the least that the same work can cost on this machine, and says which limits hold.
 
-    python benchmarks/bench.py [--json FILE] [--rounds N] [--quick] [--strict]
+    python benchmarks/bench.py [--only library|server] [--quick] [--json FILE] [--rounds N] [--cups] [--strict]
 
 Every number is a ratio to, or a difference from, a floor that was measured in the same run, turn by turn with ours, so
 that a slow or busy machine slows both. A value is the median over all rounds; the quartiles beside it show the spread,
-and "blocks" the lowest and the highest median of the blocks, each with a peer process of its own. Nothing is pinned:
-where the system puts the two processes changes the floor, on one CPU to half of what it is on two, and with it every
-ratio. `taskset -c 0 python benchmarks/bench.py` (Linux) holds both on one CPU, where ratios are largest and repeat best.
+and "blocks" the lowest and the highest median of the blocks, each with processes of its own. "p99" is the 99th
+percentile of ours over the floor's own.
 
-Missed limits change the exit code only with --strict: then it is 1.
+The library is measured in this process, against a bare socket; the server as a process of its own, with this process as
+its client and another one as its printers, against the least of servers (floor_server.py) with the same client and
+printers. By default this process and the printers are on one CPU, and what is measured, or the peer of the library, on
+another one. The client waits for the printer and does nothing else meanwhile, so those two share a CPU without being in
+each other's way; a server that shared one with either of them would cost or spare it a wake-up, ours another number of
+them than the floor.
+
+The server's half is for Linux. Missed limits change the exit code only with --strict: then it is 1.
 """
 
 from __future__ import annotations
@@ -23,27 +29,30 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import crowd
 import footprint
 import latency
+import serving
+import upkeep
+from pairs import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from pairs import Row
-
-ROUNDS = 1000
-QUICK_ROUNDS = 100
+LIBRARY, SERVER = "library", "server"
+ROUNDS = {LIBRARY: 1000, SERVER: 2000}
+QUICK_ROUNDS = {LIBRARY: 100, SERVER: serving.QUICK}
 
 
 def main() -> int:
     args = _arguments().parse_args()
-    rounds = args.rounds or (QUICK_ROUNDS if args.quick else ROUNDS)
+    _raise_descriptors()
     load_before, begin = _load(), time.monotonic()
-    print(f"{_machine()}; load {load_before}; {rounds} rounds; {_place(args.place)}\n")
-    print(_line(("", "ours", "floor", "value", "quartiles", "blocks", "limit", "")))
+    print(f"{_machine()}; load {load_before}; {_place(args.place)}\n")
+    print(_line(("", "ours", "floor", "value", "quartiles", "blocks", "limit", "p99", "")))
     rows: list[Row] = []
     notes: dict[str, int] = {}
-    for row in _rows(rounds):
+    for row in _rows(args):
         number = notes.setdefault(row.note, len(notes) + 1)
         print(f"{_line(_cells(row))} [{number}]{'  ' + row.error if row.error else ''}", flush=True)
         rows.append(row)
@@ -59,7 +68,6 @@ def main() -> int:
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "machine": _machine(),
             "load": [load_before, _load()],
-            "rounds": rounds,
             "seconds": round(seconds, 1),
             "rows": [row.to_json() for row in rows],
         }
@@ -79,7 +87,7 @@ def _place(place: str) -> str:
     if place == "apart" and others:
         os.sched_setaffinity(0, {ours})
         os.environ["PEER_CPU"] = str(others[0])
-        return "bench and peer on a CPU each"
+        return "bench and printers on one CPU, what is measured on another"
     if place != "free":
         os.sched_setaffinity(0, {ours})
         os.environ["PEER_CPU"] = str(ours)
@@ -87,27 +95,72 @@ def _place(place: str) -> str:
     return "the system decides where bench and peer run"
 
 
-def _rows(rounds: int) -> Iterator[Row]:
-    yield from latency.control(rounds)
-    yield from latency.new_connection(rounds)
-    yield from latency.kept_connection(rounds)
-    yield from latency.queue(rounds)
-    yield from latency.status(rounds)
+def _rows(args: argparse.Namespace) -> Iterator[Row]:
     with footprint.compiled() as environment:
-        yield from footprint.import_time(max(rounds // 20, 8), environment)
-        yield from footprint.server_memory(environment)
+        if args.only != SERVER:
+            yield from _library(_rounds(args, LIBRARY), environment)
+        if args.only != LIBRARY and sys.platform == "linux":
+            yield from _server(_rounds(args, SERVER), environment)
+    if args.cups:
+        import cups  # noqa: PLC0415 - needs what Windows has not
+
+        yield from cups.rows(_rounds(args, SERVER))
+
+
+def _rounds(args: argparse.Namespace, half: str) -> int:
+    return args.rounds or (QUICK_ROUNDS if args.quick else ROUNDS)[half]
+
+
+def _library(rounds: int, environment: dict[str, str]) -> Iterator[Row]:
+    for measure in (latency.control, latency.new_connection, latency.kept_connection, latency.queue, latency.status):
+        yield from measure(rounds)
+    yield from footprint.import_time(max(rounds // 20, 8), environment)
+
+
+def _server(rounds: int, environment: dict[str, str]) -> Iterator[Row]:
+    for group in (*serving.GROUPS, *crowd.GROUPS):
+        yield from _or_why_not(group, rounds)
+    yield from footprint.server_memory(environment)
+    for group in upkeep.GROUPS:
+        yield from _or_why_not(group, rounds, environment)
+
+
+def _or_why_not(group: Callable[..., Iterator[Row]], *arguments: object) -> Iterator[Row]:
+    """The rows of a group; where something of it fails, a row that says why, and the next group goes on."""
+    try:
+        yield from group(*arguments)
+    except (OSError, RuntimeError, EOFError) as error:
+        yield Row(group.__name__.replace("_", " "), "us", "ratio", error=f"{type(error).__name__}: {error}")
+
+
+def _raise_descriptors() -> None:
+    """A thousand clients are a thousand files here, and as many in the server, which inherits the limit."""
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
-    parser.add_argument("--rounds", type=int, metavar="N", help=f"how often each is measured (default: {ROUNDS})")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds: under 10 s, and rough")
+    parser.add_argument(
+        "--rounds", type=int, metavar="N", help="how often each is measured (default: library 1000, server 2000)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="library 100 rounds, server 200: about a minute, and rough"
+    )
+    parser.add_argument("--only", choices=(LIBRARY, SERVER), help="measure one half")
+    parser.add_argument(
+        "--cups", action="store_true", help="and CUPS beside the server; as root it is installed (Debian)"
+    )
     parser.add_argument(
         "--place",
         choices=("apart", "together", "free"),
         default="apart",
-        help="where bench and peer run: on a CPU each (as a printer does; default), on one, or as the system likes",
+        help="where bench and printers, and what is measured, run: on a CPU each (default), on one, as the system likes",
     )
     parser.add_argument("--strict", action="store_true", help="exit code 1 if a limit is missed")
     return parser
@@ -115,27 +168,32 @@ def _arguments() -> argparse.ArgumentParser:
 
 def _cells(row: Row) -> Sequence[str]:
     ratio = row.kind == "ratio"
-    digits, places = 0 if row.unit == "us" else 1, 2 if ratio else 1
+    digits = {"us": 0, "jobs/s": 0, "%": 2}.get(row.unit, 1)
+    places = 2 if ratio or row.unit == "%" else 1
     sign = "x" if ratio else row.unit
-    limit = "" if row.limit is None else f"{row.limit:g} {sign}"
-    verdict = {True: "ok", False: "MISSED", None: ""}[row.ok]
+    limit = "" if row.limit is None else f"{'>=' if row.at_least else '<='} {row.limit:g} {sign}"
     if row.error:
-        return row.name, "", "", "", "", "", limit, verdict
+        return row.name, "", "", "", "", "", limit, "", "MISSED"
+    missed = [] if row.holds(row.value) else ["MISSED"]
+    if not row.tail_ok:
+        missed.append(f"p99 > {row.tail_limit:g} x")
+    verdict = ", ".join(missed) or ("" if row.ok is None else "ok")
     return (
         row.name,
         f"{row.ours:.{digits}f} {row.unit}",
-        f"{row.floor:.{digits}f} {row.unit}",
+        f"{row.floor:.{digits}f} {row.unit}" if row.floor else "",
         f"{row.value:.{places}f} {sign}",
         "-".join(f"{quartile:.{places}f}" for quartile in row.quartiles or ()),
         f"{min(row.blocks):.{places}f}-{max(row.blocks):.{places}f}" if len(row.blocks) > 1 else "",
         limit,
+        "" if row.tails is None else f"{row.tails[1] / row.tails[0]:.1f} x",
         verdict,
     )
 
 
 def _line(cells: Sequence[str]) -> str:
-    name, ours, floor, value, quartiles, blocks, limit, verdict = cells
-    return f"{name:<46}{ours:>10}{floor:>10}{value:>10}  {quartiles:<11}{blocks:<11}{limit:>8}  {verdict:<6}"
+    name, ours, floor, value, quartiles, blocks, limit, p99, verdict = cells
+    return f"{name:<44}{ours:>13}{floor:>13}{value:>11}  {quartiles:<13}{blocks:<13}{limit:>10}{p99:>8}  {verdict:<6}"
 
 
 def _machine() -> str:

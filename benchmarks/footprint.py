@@ -5,21 +5,21 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
 import urllib.request
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pairs import Row, alternate, compare, peer, until_returned
 from peer import ANSWERS
+from processes import Started, floor_server, our_server
 from websockets.sync.client import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 IMPORT_LIMIT = 30.0  # ms
 SERVER_LIMIT = 45.0  # MB of 1,000,000 bytes
@@ -83,7 +83,7 @@ def server_memory(environment: dict[str, str]) -> list[Row]:
         note="VmRSS after one /health and one printers.find; floor: the same on a bare websockets server",
     )
     try:
-        row.floor = _memory([str(Path(__file__).with_name("bare_server.py"))], environment)
+        row.floor = _memory(lambda: floor_server(environment))
         row.ours = row.value = _our_memory(environment)
     except (OSError, RuntimeError) as error:
         row.error = f"{type(error).__name__}: {error}"
@@ -91,42 +91,20 @@ def server_memory(environment: dict[str, str]) -> list[Row]:
 
 
 def _our_memory(environment: dict[str, str]) -> float:
-    with peer("tspl") as label, peer("escpos") as receipt, tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "server.toml"
-        config.write_text(
-            "".join(_CONFIG.format(*p) for p in zip(ANSWERS, (label.address, receipt.address), strict=True))
-        )
-        return _memory(["-m", "rawprint_server", "--config", str(config), "--port", "0"], environment)
+    with peer("tspl") as label, peer("escpos") as receipt:
+        config = "".join(_CONFIG.format(*p) for p in zip(ANSWERS, (label.address, receipt.address), strict=True))
+        return _memory(lambda: our_server(config, environment))
 
 
-def _memory(arguments: list[str], environment: dict[str, str]) -> float:
-    """Starts a server twice, as the first start writes bytecode; megabytes of the second."""
-    _started(arguments, environment)
-    return _started(arguments, environment)
-
-
-def _started(arguments: list[str], environment: dict[str, str]) -> float:
-    with (
-        tempfile.TemporaryFile() as log,
-        subprocess.Popen([sys.executable, *arguments], env=environment, stdout=subprocess.PIPE, stderr=log) as process,
-    ):
-        try:
-            ready = process.stdout.readline()
-            if not ready:
-                log.seek(0)
-                raise RuntimeError((log.read().decode().strip().splitlines() or ["it said nothing"])[-1])
-            url = json.loads(ready)["url"]
-            with urllib.request.urlopen(url.replace("ws:", "http:") + "/health", timeout=5) as response:
-                response.read()
-            with connect(url, compression=None) as client:
-                client.send(_FIND)
-                client.recv(timeout=5)
-                return _resident(process.pid)
-        finally:
-            process.kill()
-
-
-def _resident(pid: int) -> float:
-    """Megabytes; Linux tells them in units of 1024 bytes that it calls kB."""
-    text = Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+) kB", text)[1]) * 1024 / 1e6
+def _memory(server: Callable[[], AbstractContextManager[Started]]) -> float:
+    """Starts a server twice, as the first start writes bytecode; megabytes of the second, after a request of either kind."""
+    with server():
+        pass
+    with server() as running:
+        url = running.ready["url"]
+        with urllib.request.urlopen(url.replace("ws:", "http:") + "/health", timeout=5) as response:
+            response.read()
+        with connect(url, compression=None) as client:
+            client.send(_FIND)
+            client.recv(timeout=5)
+            return running.resident()

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, TypeVar
 from peer import FLOOR, STAMP, turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 T = TypeVar("T")
 
 _WARM_UP = 20  # rounds of each block that do not count
+_TAIL_FROM = 100  # rounds, of fewer of which a 99th percentile would say nothing
 
 
 @dataclass
@@ -36,7 +37,9 @@ class Row:
         ours, floor: Medians.
         quartiles: Of the same as `value`.
         blocks: The value of each block by itself.
-        limit: None where there is none.
+        limit: The most that `value` may be, or the least where `at_least`; None where there is none.
+        tails: The 99th percentiles of floor and ours, where they matter.
+        tail_limit: The most that ours may be of the floor's.
         error: Why there is no measurement.
     """
 
@@ -49,21 +52,37 @@ class Row:
     quartiles: tuple[float, float] | None = None
     blocks: tuple[float, ...] = ()
     limit: float | None = None
+    at_least: bool = False
+    tails: tuple[float, float] | None = None
+    tail_limit: float | None = None
     rounds: int = 1
     note: str = ""
     error: str = ""
 
     @property
     def ok(self) -> bool | None:
-        """Whether the limit holds; None where there is none."""
-        if self.limit is None:
+        """Whether the limits hold; None where there is none."""
+        if self.error:
+            return False
+        if self.limit is None and self.tail_limit is None:
             return None
-        return not self.error and self.value <= self.limit
+        return self.holds(self.value) and self.tail_ok
+
+    @property
+    def tail_ok(self) -> bool:
+        """Whether the limit of the 99th percentiles holds, if there is one."""
+        return self.tails is None or self.tail_limit is None or self.tails[1] <= self.tail_limit * self.tails[0]
 
     @property
     def unsure(self) -> bool:
         """Whether the limit holds in some blocks and not in others."""
-        return self.limit is not None and len({value <= self.limit for value in self.blocks}) == 2
+        return len({self.holds(value) for value in self.blocks}) == 2
+
+    def holds(self, value: float) -> bool:
+        """Whether a value is within the limit, if there is one."""
+        if self.limit is None:
+            return True
+        return value >= self.limit if self.at_least else value <= self.limit
 
     def to_json(self) -> dict[str, object]:
         return asdict(self) | {"ok": self.ok, "unsure": self.unsure}
@@ -76,11 +95,23 @@ def compare(
     blocks: Sequence[Sequence[tuple[float, float]]],
     *,
     limit: float | None = None,
+    at_least: bool = False,
+    tail_limit: float | None = None,
+    fold: bool = False,
     note: str = "",
 ) -> Row:
-    """The row of many rounds, in blocks; each round gave (floor, ours) in the row's unit."""
+    """The row of many rounds, in blocks; each round gave (floor, ours) in the row's unit.
+
+    With `fold` two rounds, the turns FOOF, count as one, in which each of the two comes once after itself and once after
+    the other: a process is faster after its own turn than after another process's, so that single rounds have two
+    medians, and the one over all of them is somewhere in between. Percentiles are of all turns even then.
+    """
     pairs = list(chain.from_iterable(blocks))
-    low, middle, high = statistics.quantiles(_values(pairs, kind), n=4, method="inclusive")
+    values = [_values(_folded(block) if fold else block, kind) for block in blocks]
+    tails = None
+    if tail_limit is not None and len(pairs) >= _TAIL_FROM:
+        tails = tail(floor for floor, _ in pairs), tail(ours for _, ours in pairs)
+    low, middle, high = statistics.quantiles(chain.from_iterable(values), n=4, method="inclusive")
     return Row(
         name,
         unit,
@@ -89,11 +120,24 @@ def compare(
         floor=statistics.median(floor for floor, _ in pairs),
         value=middle,
         quartiles=(low, high),
-        blocks=tuple(statistics.median(_values(block, kind)) for block in blocks),
+        blocks=tuple(map(statistics.median, values)),
         limit=limit,
+        at_least=at_least,
+        tails=tails,
+        tail_limit=None if tails is None else tail_limit,
         rounds=len(pairs),
         note=note,
     )
+
+
+def _folded(pairs: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    both = zip(pairs[::2], pairs[1::2], strict=False)
+    return [((one[0] + two[0]) / 2, (one[1] + two[1]) / 2) for one, two in both]
+
+
+def tail(values: Iterable[float]) -> float:
+    """The 99th percentile."""
+    return statistics.quantiles(values, n=100, method="inclusive")[98]
 
 
 def _values(pairs: Sequence[tuple[float, float]], kind: str) -> list[float]:
@@ -101,9 +145,13 @@ def _values(pairs: Sequence[tuple[float, float]], kind: str) -> list[float]:
 
 
 def alternate(
-    floor: Callable[[], T], ours: Callable[[], T], rounds: int, *, warm_up: int = _WARM_UP
+    floor: Callable[[], T], ours: Callable[[], T], rounds: int, *, warm_up: int = _WARM_UP, rest: float = 0.0
 ) -> list[tuple[T, T]]:
-    """One block: what the two return, in the order of `turns`. No garbage is collected meanwhile."""
+    """One block: what the two return, in the order of `turns`. No garbage is collected meanwhile.
+
+    After each turn it waits for `rest` seconds, awake, so that what a server has left to do does not fall into the turn
+    of the other.
+    """
     results: tuple[list[T], list[T]] = ([], [])
     order = turns()
     gc.collect()
@@ -112,6 +160,9 @@ def alternate(
         for _ in range(2 * (warm_up + rounds)):
             turn = next(order)
             results[turn].append(floor() if turn == FLOOR else ours())
+            rested = perf_counter() + rest
+            while perf_counter() < rested:
+                pass
     finally:
         gc.enable()
     return list(zip(*results, strict=True))[warm_up:]

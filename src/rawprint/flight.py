@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from rawprint.status import PrinterState
@@ -23,6 +24,7 @@ STALL = 1.0
 # is judged by its connection, which must have held as long.
 SETTLED_ANSWERS = 3
 SETTLED_TIME = 0.5
+BATCH = 0.05
 
 
 class Flight:
@@ -63,23 +65,26 @@ class Flight:
         self.awaiting.append(job)
         job._given_at = self._moved = time.monotonic()
 
-    def count(self) -> bool:
-        """Bring the counts of every job up to date; whether any has moved."""
-        printer, moved = self.printer, False
+    def count(self) -> list[Job]:
+        """Bring the counts of every job up to date; returns those that have moved."""
+        printer, moved = self.printer, []
         confirmed = printer.sent - printer.unacknowledged()
         if self.printing is not None:
             # The printer's own count: an error may come before the job hears of its last bytes.
             job = self.printing
             written = min(printer.sent - job._start, job.bytes_total)
-            moved = written != job._written
+            if written != job._written:
+                moved.append(job)
             job._written = written
         while self._unconfirmed:
             job = self._unconfirmed[0]
             accepted = min(max(confirmed - job._start, 0), job._written)
-            moved = moved or accepted != job.bytes_accepted
+            if accepted != job.bytes_accepted and job not in moved:
+                moved.append(job)
             job.bytes_accepted = accepted
             if accepted < job.bytes_total:
                 break
+            job._data = b""  # it will not be sent again, and a large one need not wait for the end of evidence
             self._unconfirmed.popleft()
         if moved:
             self._moved_before, self._moved = self._moved, time.monotonic()
@@ -129,16 +134,16 @@ class Flight:
     def outlasted(self) -> tuple[list[Job], float]:
         """Jobs after which the connection has held long enough, and when (monotonic) to look for the next."""
         now = time.monotonic()
-        done = [job for job in self.awaiting if now - job._given_at >= SETTLED_TIME]
-        rest = self.awaiting[len(done) :]
-        return done, (rest[0]._given_at + SETTLED_TIME if rest else now)
+        done = list(takewhile(lambda job: now - job._given_at >= SETTLED_TIME, self.awaiting))
+        # Under load one ends after the other: they are looked at in batches.
+        youngest = self.awaiting[len(done)]._given_at if len(done) < len(self.awaiting) else now
+        return done, max(youngest + SETTLED_TIME, now + BATCH)
 
     # -- ends ----------------------------------------------------------------------------------------------------
 
     def end(self, jobs: list[Job]) -> None:
-        """These have ended."""
-        gone = set(map(id, jobs))
-        self.awaiting = [job for job in self.awaiting if id(job) not in gone]
+        """These have ended; they are the first ones, as they were given first."""
+        self.awaiting = self.awaiting[len(jobs) :]
 
     def lost(self, error: Disconnected) -> tuple[list[Job], list[Job]]:
         """The connection ended by itself.

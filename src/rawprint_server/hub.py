@@ -33,8 +33,9 @@ from rawprint import (
     PrintQueue,
     RawprintError,
     __version__,
+    parse_address,
 )
-from rawprint_server import messages
+from rawprint_server import heap, messages
 from rawprint_server.config import shared
 from rawprint_server.messages import JobView, Media, PrinterView, ServerView, Snapshot, failure
 from rawprint_server.metrics import PrinterCounts
@@ -55,7 +56,7 @@ MAX_PENDING = 10_000  # jobs that may wait for one printer
 MAX_PENDING_BYTES = 256 * 1024 * 1024
 FAILURE_SECONDS = 0.5  # how long a failed question answers others, which would otherwise each wait for its time-out
 SHARED_RELEASE = 1.0  # seconds after which the idle connection of a shared printer is closed
-LIVE_POLL = 0.75  # seconds between two questions to a watched printer that is this server's alone
+LIVE_POLL = 0.85  # seconds between two questions to a watched printer that is this server's alone
 ASIDE_POLL = 2.0  # seconds between two questions on another channel than the print connection
 AGE_TOLD = 10.0  # seconds by which the last answer of a shared printer must have become younger to be news by itself
 
@@ -102,16 +103,18 @@ class _Printer:
     def __init__(self, name: str, config: PrinterConfig, queue: PrintQueue) -> None:
         self.name = name
         self.config = config
+        self.address, self.dialect = queue.address, queue.dialect
         self.queue = queue
         self.asides: AsideWatch | None = None
         self.live: dict[str, _Known] = {}  # jobs that have not ended, in order
-        self.waiting = 0  # their bytes
+        self.waiting = 0  # their bytes that it has not taken
         self.pending = 0  # how many of them have not begun
         self.status: PrinterStatus | None = None
+        self.passed: PrinterStatus | None = None  # the last that the queue's thread, whose this is, passed on
         self.heard: datetime | None = None
         self.error: RawprintError | None = None  # why nothing is known now
         self.since: datetime | None = None
-        self.told = self.view()
+        self.told: PrinterView | None = None  # what those who listen know; None: nothing
         self.asking: asyncio.Future[_Answer] | None = None  # a question that is under way
         self.failure: RawprintError | None = None  # why the last question was not answered
         self.failed_at = 0.0
@@ -123,9 +126,9 @@ class _Printer:
         status, config = self.status, self.config
         return PrinterView(
             name=self.name,
-            address=self.queue.address,
-            dialect=self.queue.dialect,
-            state=PrinterState.UNKNOWN.value if status is None else status.state.value,
+            address=self.address,
+            dialect=self.dialect,
+            state=PrinterState.UNKNOWN if status is None else status.state,
             reasons={} if status is None else {reason.value: true for reason, true in status.reasons.items()},
             at=self.heard,
             since=self.since,
@@ -133,7 +136,7 @@ class _Printer:
             busy=len(self.live) > self.pending,
             pending=self.pending,
             share=shared(config),
-            drawer=bool(DRAWER_PINS.get(self.queue.dialect or "")),
+            drawer=bool(DRAWER_PINS.get(self.dialect or "")),
             encoding=config.encoding,
             media=Media(config.width_mm, config.height_mm, config.gap_mm, config.dpi, config.cut),
             error=None if self.error is None else failure(self.error),
@@ -152,7 +155,7 @@ class _Known:
     digest: bytes = b""
     job: Job | None = None  # until it has ended
     view: JobView = field(init=False)  # as last told
-    waiters: list[tuple[bool, asyncio.Future[JobView]]] = field(default_factory=list)  # (until its end, ...)
+    waiters: dict[asyncio.Future[JobView], bool] = field(default_factory=dict)  # -> until its end
 
     def is_of(self, printer: _Printer, data: bytes | memoryview) -> bool:
         """Whether it is that very job."""
@@ -167,7 +170,7 @@ class _Known:
             id=job.id,
             printer=self.printer.name,
             name=self.name,
-            state=job.state.value,
+            state=job.state,
             bytes_total=job.bytes_total,
             bytes_accepted=job.bytes_accepted,
             evidence=job.evidence,
@@ -201,7 +204,8 @@ class Hub:
         self._ended: dict[bool, deque[str]] = {True: deque(), False: deque()}  # named or not -> ids
         self._listeners: set[Listener] = set()
         self._leaving: set[_Printer] = set()  # no longer configured, and not through with their jobs
-        self._closing: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
+        self._trim: asyncio.TimerHandle | None = None
         self._printers = {name: self._new_printer(name, config) for name, config in printers.items()}
 
     # -- jobs ----------------------------------------------------------------------------------------------------
@@ -255,7 +259,9 @@ class Hub:
             UnknownPrinter, IdConflict, QueueFull, JobCanceled: As `submit`.
         """
         printer = self._printer(name)
-        return self._take(printer, b"drawer %d" % pin, id, "drawer", lambda key: printer.queue.open_drawer(pin, id=key))
+        return self._take(
+            printer, b"\0drawer %d" % pin, id, "drawer", lambda key: printer.queue.open_drawer(pin, id=key)
+        )
 
     def _take(
         self,
@@ -276,9 +282,9 @@ class Hub:
                 return again.view
         if self._stopping:
             raise JobCanceled("the server is ending", hint="Send the job again in a moment.")
-        if len(printer.live) >= MAX_PENDING or printer.waiting + len(data) > MAX_PENDING_BYTES:
+        if printer.pending >= MAX_PENDING or printer.waiting + len(data) > MAX_PENDING_BYTES:
             raise QueueFull(
-                f"{len(printer.live)} jobs with {printer.waiting} bytes wait for {printer.name} already",
+                f"{printer.pending} jobs with {printer.waiting} bytes wait for {printer.name} already",
                 hint="See why it does not print, then send the job again.",
             )
         known = _Known(printer, name, id is not None, datetime.now(UTC), data if id is not None else None)
@@ -294,7 +300,7 @@ class Hub:
             del self._known[key]
         known.job = job
         known.view = JobView(
-            key, printer.name, name, JobState.PENDING.value, job.bytes_total, 0, (), {}, None, known.created, None
+            key, printer.name, name, JobState.PENDING, job.bytes_total, 0, (), {}, None, known.created, None
         )
         self._known[key] = known
         log.debug("accepted, %d bytes", job.bytes_total, extra={"job": key, "printer": printer.name})
@@ -315,8 +321,11 @@ class Hub:
         if _is_through(known.view, ended=ended):
             return known.view
         waiter: asyncio.Future[JobView] = self._loop.create_future()
-        known.waiters.append((ended, waiter))
-        return await waiter
+        known.waiters[waiter] = ended
+        try:
+            return await waiter
+        finally:
+            known.waiters.pop(waiter, None)
 
     async def cancel(self, id: str, timeout: float = 1.0) -> JobView:
         """Cancels a job; returns it as it ended, or as it stands when that takes longer.
@@ -333,12 +342,12 @@ class Hub:
         if known.job is None or not known.job.cancel():
             if known.view.state == JobState.CANCELED:
                 return known.view
-            raise TooLate(
-                f"the job {id!r} can no longer be canceled", hint="The printer has all of it, or it has ended."
-            )
+            raise _too_late(id)
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self.until(id, ended=True)
+        if known.view.state in _GOOD_ENDS:  # the printer was quicker
+            raise _too_late(id)
         return known.view
 
     def job(self, id: str) -> JobView:
@@ -439,7 +448,8 @@ class Hub:
     def snapshot(self) -> Snapshot:
         """Everything known, as it fits to the events from here on."""
         live = [known.view for p in (*self._printers.values(), *self._leaving) for known in p.live.values()]
-        ended = list(islice((k.view for k in reversed(self._known.values()) if k.job is None), SNAPSHOT_JOBS))
+        last = [self._known[id].view for ids in self._ended.values() for id in islice(reversed(ids), SNAPSHOT_JOBS)]
+        ended = sorted(last, key=lambda job: job.ended or job.created)[-SNAPSHOT_JOBS:]
         return Snapshot(
             self.server(),
             [printer.view() for printer in self._printers.values()],
@@ -451,6 +461,7 @@ class Hub:
         self._listeners.add(listener)
         if len(self._listeners) == 1:
             for printer in self._printers.values():
+                printer.told = printer.view()
                 self._watch(printer)
 
     def unsubscribe(self, listener: Listener) -> None:
@@ -498,8 +509,10 @@ class Hub:
             return
         with ThreadPoolExecutor(len(printers)) as pool:
             await asyncio.gather(*(self._loop.run_in_executor(pool, _close, printer) for printer in printers))
-        if self._closing:
-            await asyncio.wait(self._closing)
+        if self._trim is not None:
+            self._trim.cancel()
+        if self._background:
+            await asyncio.wait(self._background)
         await asyncio.sleep(0)  # what the queues said last is on its way already
 
     def _new_printer(self, name: str, config: PrinterConfig) -> _Printer:
@@ -508,12 +521,24 @@ class Hub:
             if threading.get_ident() != self._thread:  # what `submit` tells is known already
                 self._follow_soon(printer, job)
 
+        def on_status(status: PrinterStatus) -> None:
+            # A printer that is asked every second and says the same each time does not wake the loop for that.
+            if not shared(printer.config) and _same(printer.passed, status):
+                printer.heard = status.at
+            else:
+                printer.passed = status
+                self._post(self._heard, printer, status)
+
+        def on_failure(error: RawprintError) -> None:
+            printer.passed = None
+            self._post(self._failed, printer, error)
+
         queue = PrintQueue(
             config.address,
             config.dialect,
             on_job=on_job,
-            on_status=lambda status: self._post(self._heard, printer, status),
-            on_failure=lambda error: self._post(self._failed, printer, error),
+            on_status=on_status,
+            on_failure=on_failure,
             capabilities=Capabilities(promised=frozenset(config.promises)),
             idle_release=_idle_release(config),
         )
@@ -559,6 +584,9 @@ class Hub:
         queue = printer.queue
         if (before.address, before.dialect) != (config.address, config.dialect):
             queue.move(config.address, config.dialect, capabilities=Capabilities(promised=frozenset(config.promises)))
+            address = parse_address(config.address)
+            printer.address, printer.since = str(address), datetime.now(UTC)
+            printer.dialect = config.dialect or getattr(address, "dialect", None)
             printer.status = printer.error = printer.failure = None
         else:
             queue.capabilities.promised = frozenset(config.promises)
@@ -583,10 +611,10 @@ class Hub:
             self._leaving.discard(printer)
             self._in_background(lambda: _close(printer))
 
-    def _in_background(self, close: Callable[[], None]) -> None:
-        task = asyncio.ensure_future(asyncio.to_thread(close))
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+    def _in_background(self, work: Callable[[], None]) -> None:
+        task = asyncio.ensure_future(asyncio.to_thread(work))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     def _back(self, name: str) -> _Printer | None:
         """A printer of that name which was still finishing its jobs."""
@@ -622,28 +650,28 @@ class Hub:
             return
         known.view = view
         printer.pending += (view.state == JobState.PENDING) - (before.state == JobState.PENDING)
+        printer.waiting += before.bytes_accepted - view.bytes_accepted
         if view.ended is not None:
             self._end(known, view)
         if self._listeners:
             self._tell(messages.JobEvent(view))
-        if known.waiters:
-            left = []
-            for ended, waiter in known.waiters:
-                if not _is_through(view, ended=ended):
-                    left.append((ended, waiter))
-                elif not waiter.done():
-                    waiter.set_result(view)
-            known.waiters = left
+        for waiter, ended in known.waiters.items():
+            if _is_through(view, ended=ended) and not waiter.done():
+                waiter.set_result(view)
         self._refresh(printer)
         self._end_if_left(printer)
 
     def _end(self, known: _Known, view: JobView) -> None:
         printer = known.printer
         del printer.live[view.id]
-        printer.waiting -= view.bytes_total
+        printer.waiting -= view.bytes_total - view.bytes_accepted
         printer.ended[view.state] += 1
         printer.bytes += view.bytes_accepted
         known.data = known.job = None
+        if view.bytes_total >= heap.LARGE:
+            if self._trim is not None:
+                self._trim.cancel()
+            self._trim = self._loop.call_later(heap.REST, self._in_background, heap.trim)
         why = "" if view.error is None else f": {view.error.code}, {view.error.message}"
         log.log(
             logging.INFO if view.state in _GOOD_ENDS else logging.WARNING,
@@ -679,7 +707,7 @@ class Hub:
         if not self._listeners or printer in self._leaving:
             return
         view, told = printer.view(), printer.told
-        if view.at != told.at:
+        if told is not None and view.at != told.at:
             younger = view.at is not None and told.at is not None and (view.at - told.at).total_seconds() >= AGE_TOLD
             if not (view.share and younger) and msgspec.structs.replace(view, at=told.at) == told:
                 return
@@ -701,13 +729,13 @@ class Hub:
             return self._printers[name]
         except KeyError:
             names = ", ".join(self._printers) or "none"
-            raise UnknownPrinter(f"no printer is named {name!r}", hint=f"The printers are: {names}.") from None
+            raise UnknownPrinter(f"no printer is named {name[:100]!r}", hint=f"The printers are: {names}.") from None
 
     def _remembered(self, id: str) -> _Known:
         known = self._known.get(id)
         if known is None:
             raise UnknownJob(
-                f"no job has the id {id!r}",
+                f"no job has the id {id[:256]!r}",
                 hint=f"The server remembers the {NAMED_JOBS} jobs with an id of the client's that ended last.",
             )
         return known
@@ -729,7 +757,11 @@ def _idle_release(config: PrinterConfig) -> float | None:
 
 
 def _same(one: PrinterStatus | None, other: PrinterStatus) -> bool:
-    return one is not None and one.state is other.state and one.reasons == other.reasons
+    return one is not None and one.state is other.state and one.reasons == other.reasons and one.source == other.source
+
+
+def _too_late(id: str) -> TooLate:
+    return TooLate(f"the job {id!r} can no longer be canceled", hint="The printer has all of it, or it has ended.")
 
 
 def _is_through(view: JobView, *, ended: bool) -> bool:

@@ -12,12 +12,13 @@ from __future__ import annotations
 import binascii
 import json
 from datetime import datetime  # noqa: TC003 - the schema is made of it
+from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
-from rawprint import RawprintError
+from rawprint import JobState, PrinterState, RawprintError
 from rawprint_server import text
 
 T = TypeVar("T")
@@ -114,7 +115,7 @@ class RawItem(Struct, frozen=True):
                 raise BadRequest("an attached item, and nothing is attached", hint="Send it as one binary frame.")
             return attached
         if self.data is None:
-            raise BadRequest("an item without data")
+            raise BadRequest("params.data: an item without data")
         try:
             match self.flavor:
                 case "plain":
@@ -144,7 +145,7 @@ class JobOptions(Struct, frozen=True, rename="camel"):
 
     id: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
     copies: Annotated[int, Meta(ge=1, le=MAX_COPIES)] = 1
-    encoding: Annotated[str, Meta(max_length=64)] | None = None
+    encoding: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     job_name: Annotated[str, Meta(max_length=256)] | None = None
     expires: Annotated[float, Meta(gt=0, le=366 * 86400)] | None = None
     wait: Literal["accepted", "delivered", "ended"] = "accepted"
@@ -176,7 +177,7 @@ class DrawerParams(Struct, frozen=True):
 
     printer: PrinterRef | str | None = None
     pin: int = 2
-    options: DrawerOptions = DrawerOptions()
+    options: DrawerOptions | None = None
 
 
 class JobParams(Struct, frozen=True):
@@ -190,7 +191,7 @@ class JobsParams(Struct, frozen=True):
 
     printer: PrinterRef | str | None = None
     state: str | None = None
-    limit: Annotated[int, Meta(ge=1)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
 
 
 # What replies carry
@@ -231,7 +232,7 @@ class PrinterView(Struct, frozen=True):
     name: str
     address: str
     dialect: str | None
-    state: str
+    state: PrinterState
     reasons: dict[str, bool]
     at: datetime | None
     since: datetime | None
@@ -258,7 +259,7 @@ class JobView(Struct, frozen=True):
     id: str
     printer: str
     name: str | None
-    state: str
+    state: JobState
     bytes_total: int
     bytes_accepted: int
     evidence: tuple[str, ...]
@@ -406,6 +407,7 @@ class ErrorReply(Struct, frozen=True, kw_only=True):
 
 
 _request = msgspec.json.Decoder(Request)
+_text = msgspec.json.Decoder(str)
 _encoder = msgspec.json.Encoder()
 
 
@@ -435,7 +437,7 @@ def read_request(frame: str | bytes) -> Request:
         raise _why_refused(frame) from error
     except UnicodeDecodeError as error:
         raise NotJson("the frame is not UTF-8") from error
-    if len(bytes(request.uid)) > MAX_UID:  # it goes back with every reply
+    if len(memoryview(request.uid)) > MAX_UID:  # it goes back with every reply
         raise BadRequest(f"the uid has more than {MAX_UID} bytes")
     return request
 
@@ -460,7 +462,7 @@ def read_attached(frame: bytes) -> tuple[Request, memoryview]:
 
 def _why_refused(frame: str | bytes) -> NotJson | BadRequest:
     try:
-        value = json.loads(frame, parse_constant=_no_constant)
+        value = json.loads(frame if isinstance(frame, str) else frame.decode(), parse_constant=_no_constant)
     except RecursionError:
         return BadRequest("the request is nested too deeply")
     except ValueError as error:
@@ -471,12 +473,25 @@ def _why_refused(frame: str | bytes) -> NotJson | BadRequest:
     return BadRequest(
         "the request holds half of a surrogate pair, which is no character",
         hint='Send bytes that are no text as {"flavor": "base64"}.',
-        uid=Raw(json.dumps(value.get("uid"))),
+        uid=_safe_uid(value.get("uid")),
     )
+
+
+def _safe_uid(value: Any) -> Raw:
+    try:
+        uid = json.dumps(value, allow_nan=False)  # 1e999 has become infinite
+    except (ValueError, RecursionError):
+        return NULL
+    return Raw(uid) if len(uid) <= MAX_UID else NULL
 
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+@cache
+def _decoder(type: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(type)
 
 
 def read(raw: Raw, type: type[T]) -> T:
@@ -485,14 +500,18 @@ def read(raw: Raw, type: type[T]) -> T:
     Raises:
         BadRequest: It has another shape; the message names the place.
     """
+    shape: Any = type
     try:
-        return msgspec.json.decode(b"{}" if bytes(raw) == b"null" else raw, type=type)
+        params: T = _decoder(shape).decode(b"{}" if raw == NULL else raw)
     except (msgspec.MsgspecError, RecursionError) as error:
         what, _, path = str(error).replace("`", "").partition(" - at $")
         raise BadRequest(f"params{path}: {what[0].lower()}{what[1:]}") from error
+    return params
 
 
 def read_name(raw: Raw) -> str | None:
     """A string; None for any other value."""
-    value = msgspec.json.decode(raw) if bytes(raw).startswith(b'"') else None
-    return value if isinstance(value, str) else None
+    try:
+        return _text.decode(raw)
+    except msgspec.MsgspecError:
+        return None

@@ -13,6 +13,7 @@ from rawprint_server import text
 from rawprint_server.messages import (
     MAX_JOB_BYTES,
     BadRequest,
+    DrawerOptions,
     DrawerParams,
     JobParams,
     JobsParams,
@@ -83,10 +84,11 @@ def print_(call: Call, /) -> JobView | Awaitable[JobView]:
     name = _named(params)
     options = params.options
     encoding = (options and options.encoding) or call.hub.encoding(name) or text.DEFAULT
+    text.codec(encoding)
     data = payload(params.data, encoding, call.attached)
     if options is None:
         return call.hub.submit(name, data)
-    if len(data) * options.copies > MAX_JOB_BYTES:
+    if options.copies > 1 and len(data) * options.copies > MAX_JOB_BYTES:
         raise TooLarge(f"{options.copies} copies of {len(data)} bytes are more than {MAX_JOB_BYTES} bytes")
     job = call.hub.submit(
         name,
@@ -101,8 +103,8 @@ def print_(call: Call, /) -> JobView | Awaitable[JobView]:
 def drawer_open(call: Call, /) -> JobView | Awaitable[JobView]:
     """Opens the cash drawer at the printer, within some seconds or not at all."""
     params = read(call.params, DrawerParams)
-    job = call.hub.open_drawer(_named(params), params.pin, params.options.id)
-    return _answer(call.hub, job, params.options.wait)
+    options = params.options or DrawerOptions()
+    return _answer(call.hub, call.hub.open_drawer(_named(params), params.pin, options.id), options.wait)
 
 
 def jobs_get(call: Call, /) -> JobView:

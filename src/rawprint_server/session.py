@@ -53,11 +53,14 @@ class Client:
         self._connection = connection
         self._statistics = statistics
         self._limit = max_outbox_bytes
+        self._largest = 0
 
     def send(self, frame: bytes) -> None:
         """Sends a text frame without waiting; a client that does not read what it gets is cut off."""
         transport = self._connection.transport
-        if transport.get_write_buffer_size() > self._limit:
+        # The state of very many jobs may be longer than the bound; what comes after it may have to wait behind it.
+        self._largest = max(self._largest, len(frame))
+        if transport.get_write_buffer_size() > max(self._limit, 2 * self._largest):
             if not transport.is_closing():
                 self._statistics.cut_off += 1
                 log.warning("cut off the client %s: it does not read", self._connection.remote_address)
@@ -92,7 +95,10 @@ class Session:
         self._client = Client(connection, hub, statistics, config.max_outbox_bytes)
         self._config = config
         self._reading: asyncio.Task[None] | None = None
+        self._native: Native | None = None
+        self._stopped = False
         self._leave = asyncio.Event()
+        self._last = RESTART, "the server stops"
 
     async def serve(self) -> None:
         """Reads and answers frames; those that came before the end of the connection are still answered for.
@@ -103,18 +109,23 @@ class Session:
         try:
             with suppress(ConnectionClosed):
                 if self._connection.subprotocol == PROTOCOL:
-                    await self._native()
+                    await self._read_native()
                 else:
                     await self._printerwebsocket()
-        except asyncio.CancelledError:  # by `stop`
+        except asyncio.CancelledError:
+            if not self._stopped:
+                raise
             await self._leave.wait()
-            await self._connection.close(RESTART, "the server stops")
+            await self._connection.close(*self._last)
         finally:
             self._client.unsubscribe()
+            if self._native is not None:
+                self._native.close()
 
     def stop(self) -> None:
         """Reads no frame any more: what has not been answered by now will not be done. Events still go out."""
-        if self._reading is not None:
+        if self._reading is not None and not self._stopped:
+            self._stopped = True
             self._reading.cancel()
 
     def leave(self) -> None:
@@ -122,18 +133,17 @@ class Session:
         self._leave.set()
 
     def refuse(self, code: int, reason: str) -> None:
-        """Closes the connection, as its page may not use the server any more."""
-        self._closing = asyncio.ensure_future(self._connection.close(code, reason))
+        """Closes the connection, as its page may not use the server any more, and reads no frame that it still sends."""
+        self._last = code, reason
+        self.stop()
+        self.leave()
 
-    async def _native(self) -> None:
+    async def _read_native(self) -> None:
         limit = self._config.max_message_bytes
         self._connection.protocol.max_message_size = READ_TO_REFUSE * limit
-        accent = Native(self._client, max_message_bytes=limit)
-        try:
-            while True:
-                accent.answer(await self._connection.recv())
-        finally:
-            accent.close()
+        self._native = accent = Native(self._client, max_message_bytes=limit)
+        while True:
+            accent.answer(await self._connection.recv())
 
     async def _printerwebsocket(self) -> None:
         accent = PrinterWebSocket(self._client, join_commands=self._config.join_commands)

@@ -34,7 +34,7 @@ def codec(name: str) -> str:
         BadText: There is none of that name that a printer could read.
     """
     try:
-        known = codecs.lookup(name).name
+        known = codecs.lookup(name).name if name.isascii() else ""  # it would leave out what is not
     except (LookupError, ValueError):  # ValueError: a NUL in the name
         known = ""
     if not _CODE_PAGES.fullmatch(known) or _ASCII.encode(known) != _ASCII.encode():

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import threading
+import time
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -80,6 +81,20 @@ class RunningServer:
         with connect(url or self.url, proxy=None, compression=None, max_size=None, **options) as ws:
             yield Client(ws)
 
+    @contextmanager
+    def native(self, **options):
+        with connect(
+            self.url, proxy=None, compression=None, max_size=None, subprotocols=["rawprint.v1"], **options
+        ) as ws:
+            yield Native(ws)
+
+    def metric(self, line):
+        """The value of one time series of /metrics, named as it stands there; 0 where it is not."""
+        status, _, body = self.http(["GET /metrics"])
+        assert status == 200
+        values = dict(text.rsplit(" ", 1) for text in body.decode().splitlines() if not text.startswith("#"))
+        return float(values.get(line, 0))
+
     def http(self, head, host=None, family=socket.AF_INET):
         """Sends a request line and header lines; returns status, headers (lower case) and body."""
         lines = [
@@ -135,6 +150,104 @@ class Client:
             frames.append(frame)
 
 
+class Refused(Exception):
+    """The server answered with an error."""
+
+    def __init__(self, error):
+        super().__init__(f"{error['code']}: {error['message']}")
+        self.code, self.message, self.hint = error["code"], error["message"], error["hint"]
+
+
+class Native:
+    """One connection of the native protocol; replies and events are kept until somebody wants them.
+
+    Attributes:
+        events: Those that came and were not taken, in order.
+    """
+
+    def __init__(self, ws):
+        self.ws = ws
+        self.events = []
+        self._replies = {}
+        self._last_uid = 0
+
+    def send(self, call, /, attached=None, **params):
+        """Sends a request, as a binary frame where bytes are attached; returns its uid."""
+        self._last_uid += 1
+        text = json.dumps({"call": call, "uid": self._last_uid, "params": params})
+        if attached is None:
+            self.ws.send(text)
+        else:
+            self.ws.send(framed(text, attached))
+        return self._last_uid
+
+    def reply(self, uid, timeout=PATIENCE):
+        """The result of the request with that uid; raises `Refused` where it is an error."""
+        self._read_until(lambda: uid in self._replies, timeout)
+        reply = self._replies.pop(uid)
+        if "error" in reply:
+            raise Refused(reply["error"])
+        return reply["result"]
+
+    def ask(self, call, /, attached=None, **params):
+        return self.reply(self.send(call, attached, **params))
+
+    def print(self, printer, data, attached=None, **options):
+        """Prints; returns the job."""
+        return self.ask("print", attached, printer=printer, data=data, options=options)
+
+    def refusal(self, call, /, attached=None, **params):
+        """The error that a request is answered with."""
+        with pytest.raises(Refused) as caught:
+            self.ask(call, attached, **params)
+        return caught.value
+
+    def event(self, wanted, timeout=PATIENCE):
+        """Takes the events up to the first that `wanted(kind, data)` says yes to, and returns its data."""
+        found = []
+
+        def look():
+            while self.events:
+                event = self.events.pop(0)
+                if wanted(event["event"], event["data"]):
+                    found.append(event["data"])
+                    return True
+            return False
+
+        self._read_until(look, timeout)
+        return found[0]
+
+    def job_event(self, id, *states):
+        return self.event(lambda kind, data: kind == "job" and data["id"] == id and data["state"] in states)
+
+    def read(self, timeout=PATIENCE):
+        """The next frame, as it came."""
+        return json.loads(self.ws.recv(timeout))
+
+    def settled(self):
+        """Everything that the server sent before it answered one more request is in `events`."""
+        self.ask("server.version")
+        return self.events
+
+    def has_reply(self, uid):
+        return uid in self._replies
+
+    def _read_until(self, done, timeout):
+        deadline = time.monotonic() + timeout
+        while not done():
+            frame = json.loads(self.ws.recv(deadline - time.monotonic()))
+            if "event" in frame:
+                self.events.append(frame)
+            else:
+                self._replies[frame["uid"]] = frame
+
+
+def framed(text, attached):
+    """A binary frame of the native protocol."""
+    header = text.encode()
+    return len(header).to_bytes(4, "big") + header + attached
+
+
 @pytest.fixture
 def stack():
     with ExitStack() as stack:
@@ -161,12 +274,15 @@ def receipt(stack):
 
 @pytest.fixture
 def start(stack):
-    """Starts a server: `start(printers={name: (address, dialect)}, origins=[...], **keys of [server])`."""
+    """Starts a server: `start(printers={name: (address, dialect) or a PrinterConfig}, origins=[...], **keys of [server])`."""
 
     def start(printers=None, origins=(), **server):
         config = Config(
             server=ServerConfig(**({"port": 0} | server)),
-            printers={name: PrinterConfig(*printer) for name, printer in (printers or {}).items()},
+            printers={
+                name: printer if isinstance(printer, PrinterConfig) else PrinterConfig(*printer)
+                for name, printer in (printers or {}).items()
+            },
             access=AccessConfig(tuple(origins)),
         )
         check(config)

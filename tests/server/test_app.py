@@ -77,13 +77,15 @@ def test_anything_else_is_not_there(server, path):
     assert (status, body) == (404, b"There is nothing here.\n")
 
 
-@pytest.mark.parametrize("path", ["/health", "/PrinterWebSocket.js", "/nope"])
+@pytest.mark.parametrize(
+    "path", ["/health", "/PrinterWebSocket.js", "/rawprint.js", "/metrics", "/schema.json", "/nope"]
+)
 def test_headers_that_every_reply_has(server, path):
     _, headers, _ = server.http([f"GET {path}"])
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
     assert headers["cross-origin-resource-policy"] == (
-        "cross-origin" if path == "/PrinterWebSocket.js" else "same-origin"
+        "cross-origin" if path in {"/PrinterWebSocket.js", "/rawprint.js"} else "same-origin"
     )
     policy = headers["content-security-policy"].split("; ")
     assert {"default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"} <= set(policy)
@@ -109,7 +111,7 @@ def test_other_methods_are_refused(server, method):
 @pytest.mark.parametrize(
     "host", ["evil.example:{port}", "127.0.0.1", "localhost:1", "127.0.0.1:{port}.evil.example", ""]
 )
-@pytest.mark.parametrize("path", ["/", "/health", "/PrinterWebSocket.js", "/nope"])
+@pytest.mark.parametrize("path", ["/", "/health", "/PrinterWebSocket.js", "/rawprint.js", "/metrics", "/nope"])
 def test_a_foreign_host_gets_nothing(pos, host, path):
     status, headers, body = pos.http([f"GET {path}", f"Origin: {POS}"], host.format(port=pos.port))
     assert status == 421
@@ -137,7 +139,7 @@ def test_all_names_of_this_machine(server, host):
 # Origins over HTTP
 
 
-@pytest.mark.parametrize("path", ["/health", "/PrinterWebSocket.js"])
+@pytest.mark.parametrize("path", ["/health", "/PrinterWebSocket.js", "/rawprint.js"])
 def test_an_allowed_page_may_load_what_is_shared(pos, path):
     for origin in (POS, f"http://localhost:{pos.port}"):
         status, headers, _ = pos.http([f"GET {path}", f"Origin: {origin}"])
@@ -150,7 +152,7 @@ def test_an_allowed_page_may_load_what_is_shared(pos, path):
 
 
 def test_an_allowed_page_may_load_nothing_else(pos):
-    for path in ("/", "/nope"):
+    for path in ("/", "/metrics", "/schema.json", "/nope"):
         _, headers, _ = pos.http([f"GET {path}", f"Origin: {POS}"])
         assert "access-control-allow-origin" not in headers
 
@@ -158,11 +160,25 @@ def test_an_allowed_page_may_load_nothing_else(pos):
 @pytest.mark.parametrize(
     "origins", [["https://evil.example"], ["null"], [""], [POS, POS], [POS, "https://evil.example"]]
 )
-@pytest.mark.parametrize("path", ["/health", "/PrinterWebSocket.js", "/nope"])
+@pytest.mark.parametrize("path", ["/", "/health", "/metrics", "/schema.json", "/nope"])
 def test_other_pages_get_nothing(pos, origins, path):
     status, headers, body = pos.http([f"GET {path}", *(f"Origin: {origin}" for origin in origins)])
     assert status == 403
     assert b"ok" not in body
+    assert "access-control-allow-origin" not in headers
+
+
+@pytest.mark.parametrize("path", ["/PrinterWebSocket.js", "/rawprint.js"])
+def test_any_page_may_load_a_script(pos, path):
+    """A module is fetched with CORS. What the script can do is decided when it connects."""
+    for origin in ("https://evil.example", "null"):
+        status, headers, _ = pos.http([f"GET {path}", f"Origin: {origin}"])
+        assert (status, headers["access-control-allow-origin"], headers["vary"]) == (200, origin, "Origin")
+        assert headers["cross-origin-resource-policy"] == "cross-origin"
+        assert "access-control-allow-credentials" not in headers
+        assert pos.http([f"POST {path}", f"Origin: {origin}"])[0] == 405
+    status, headers, _ = pos.http([f"GET {path}", f"Origin: {POS}", "Origin: https://evil.example"])
+    assert status == 403
     assert "access-control-allow-origin" not in headers
 
 
@@ -313,4 +329,4 @@ def test_a_client_is_told_that_the_server_ends(start):
         server.__exit__()
         with pytest.raises(ConnectionClosed) as caught:
             client.recv()
-    assert caught.value.rcvd.code == 1001
+    assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (1012, "the server stops")

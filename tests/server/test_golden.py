@@ -1,45 +1,107 @@
-"""Every reply shape, pinned: golden/*.json hold requests and, frame by frame and key by key, what comes back.
+"""Every reply, pinned: golden/ACCENT/*.json hold requests and, frame by frame and key by key, what comes back.
 
-What differs from run to run stands there as "<address>", "<time>", "<version>" or "<text>"; a request of the form
-{"frame": "..."} is sent as that text, any other as its JSON.
+A file is a list of steps, played in order on one connection to a server that was just started: `{"send": …, "replies":
+[…]}`. What is sent is the JSON of `send`, or
+
+    {"frame": "text"}                              that text as it is
+    {"attached": request, "bytes_base64": "…"}     one binary frame of the native protocol
+
+`replies` are all frames that come back for it, events (`{"event": …}`) aside. In them the strings "<time>" (ISO 8601,
+UTC), "<id>", "<address>", "<version>" and "<text>" stand for any such string. js/golden.js plays the same files.
 """
 
+from __future__ import annotations
+
+import base64
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.json"))
-VARIES = {"address": "<address>", "at": "<time>", "rawprint": "<version>", "version": "<version>"}
+from rawprint_server.config import PrinterConfig
+from rawprint_server.methods import METHODS
+
+from .conftest import framed
+
+GOLDEN = Path(__file__).parent / "golden"
+ANY = {
+    "<time>": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z"),
+    "<id>": re.compile(r"[0-9a-f]{16}"),
+    "<address>": re.compile(r"tcp://127\.0\.0\.1:\d+"),
+    "<version>": re.compile(r"\d+\.\d+\.\d+.*"),
+    "<text>": re.compile(r".+"),
+}
 
 
-def settled(value):
-    """The value with what varies from run to run replaced; of a printer's reasons one stands for all."""
-    if isinstance(value, list):
-        return [settled(one) for one in value]
-    if not isinstance(value, dict):
-        return value
-    value = {key: VARIES[key] if key in VARIES and isinstance(one, str) else settled(one) for key, one in value.items()}
-    if "media-empty" in value.get("reasons", ()):
-        value["reasons"] = {"media-empty": value["reasons"]["media-empty"]}
-    if value.get("code") == "not-found":
-        value |= {"message": "<text>", "hint": "<text>"}  # the library's words
-    return value
+def files(accent):
+    found = sorted((GOLDEN / accent).glob("*.json"))
+    assert found
+    return [pytest.param(path, id=path.stem) for path in found]
 
 
-@pytest.mark.parametrize("path", GOLDEN, ids=[path.stem for path in GOLDEN])
-def test_replies(path, start, label, receipt):
-    server = start(
+def difference(wanted, got, where=""):
+    """Where the two are not the same, or None; the order of keys counts."""
+    if isinstance(wanted, str) and wanted in ANY:
+        return None if isinstance(got, str) and ANY[wanted].fullmatch(got) else f"{where}: {got!r} is no {wanted}"
+    if isinstance(wanted, dict) and isinstance(got, dict) and list(wanted) == list(got):
+        pairs = [(f".{key}", wanted[key], got[key]) for key in wanted]
+    elif isinstance(wanted, list) and isinstance(got, list) and len(wanted) == len(got):
+        pairs = [(f"[{at}]", one, other) for at, (one, other) in enumerate(zip(wanted, got, strict=True))]
+    elif type(wanted) is type(got) and not isinstance(wanted, dict | list) and wanted == got:
+        return None
+    else:
+        return f"{where}: {json.dumps(got)} and not {json.dumps(wanted)}"
+    return next(filter(None, (difference(one, other, where + key) for key, one, other in pairs)), None)
+
+
+def frame(send):
+    """What goes over the wire."""
+    if list(send) == ["frame"]:
+        return send["frame"]
+    if list(send) == ["attached", "bytes_base64"]:
+        return framed(json.dumps(send["attached"]), base64.b64decode(send["bytes_base64"]))
+    return json.dumps(send)
+
+
+def golden_server(start, label, receipt):
+    """The server that the files are about."""
+    return start(
         {
-            "Label": (label.address, "tspl"),
-            "Receipt": (receipt.address, "escpos"),
-            "Gone": ("tcp://127.0.0.1:1", "tspl"),
+            "Label": PrinterConfig(label.address, "tspl", share=False, width_mm=50, height_mm=30, gap_mm=2, dpi=203),
+            "Receipt": PrinterConfig(receipt.address, "escpos", encoding="cp858", width_mm=80, cut="partial"),
+            "Gone": PrinterConfig("tcp://127.0.0.1:1", "tspl"),
         }
     )
-    steps = json.loads(path.read_text(encoding="utf-8"))
-    with server.connect() as client:
-        for request, replies in ((step["send"], step["replies"]) for step in steps):
-            client.ws.send(request["frame"] if list(request) == ["frame"] else json.dumps(request))
-            got = [settled(json.loads(frame)) for frame in client.frames_until_sentinel()]
-            # Compared as text, since the order of keys counts, too.
-            assert json.dumps(got, indent=1) == json.dumps(replies, indent=1), request
+
+
+@pytest.mark.parametrize("path", files("printerwebsocket"))
+def test_printerwebsocket(path, start, label, receipt):
+    with golden_server(start, label, receipt).connect() as client:
+        for step in json.loads(path.read_text(encoding="utf-8")):
+            client.ws.send(frame(step["send"]))
+            got = [json.loads(text) for text in client.frames_until_sentinel()]
+            assert difference(step["replies"], got) is None, step["send"]
+
+
+@pytest.mark.parametrize("path", files("native"))
+def test_native(path, start, label, receipt):
+    with golden_server(start, label, receipt).native() as client:
+
+        def read():
+            while "event" in (got := client.read()):
+                pass
+            return got
+
+        for step in json.loads(path.read_text(encoding="utf-8")):
+            client.ws.send(frame(step["send"]))
+            got = [read() for _ in step["replies"]]
+            assert difference(step["replies"], got) is None, step["send"]
+            client.ws.send('{"call":"server.version","uid":"sentinel"}')
+            assert read()["uid"] == "sentinel", step["send"]
+
+
+def test_the_native_files_show_every_call():
+    sent = [step["send"] for path in (GOLDEN / "native").glob("*.json") for step in json.loads(path.read_bytes())]
+    called = {(send.get("attached") or send).get("call") for send in sent}
+    assert called >= {*METHODS, "subscribe", "unsubscribe"}

@@ -34,10 +34,10 @@ def endings(hub):
     """Returns `await ended(*ids)`, which waits until the hub has heard that these jobs ended."""
     heard, news, follow = set(), asyncio.Event(), hub._follow
 
-    def follow_and_tell(name, job):
-        follow(name, job)
-        if job.state.ended:
-            heard.add(job.id)
+    def follow_and_tell(known, view):
+        follow(known, view)
+        if view.ended is not None:
+            heard.add(view.id)
             news.set()
 
     async def ended(*ids):
@@ -93,7 +93,7 @@ def test_ended_jobs_are_forgotten_and_their_bytes_before_that(label, monkeypatch
         await ended(*(f"ticket-{number}" for number in range(4)))
         assert [job.id for job in hub.jobs()] == ["ticket-2", "ticket-3"]
         assert not any(printer.live for printer in hub._printers.values())
-        assert all(isinstance(known.job, hub_module.JobView) for known in hub._known.values())
+        assert all(known.job is None and known.data is None for known in hub._known.values())
         with pytest.raises(UnknownJob):
             hub.job("ticket-0")
 
@@ -172,9 +172,11 @@ def test_every_end_is_logged(label, caplog):
         await ended("good", "bad")
 
     with_hub({"Label": (label.address, "tspl"), "Cable": ("usb://1203:0172", "tspl")}, test)
-    lines = {record.levelname: record.getMessage() for record in caplog.records}
-    assert lines["INFO"] == "job 'good' on Label delivered, 5 of 5 bytes"
-    assert lines["WARNING"].startswith("job 'bad' on Cable failed, 0 of 5 bytes: backend-missing, ")
+    ends = {record.job: record for record in caplog.records if hasattr(record, "job")}
+    good, bad = ends["good"], ends["bad"]
+    assert (good.levelname, good.printer, good.getMessage()) == ("INFO", "Label", "delivered, 5 of 5 bytes")
+    assert (bad.levelname, bad.printer) == ("WARNING", "Cable")
+    assert bad.getMessage().startswith("failed, 0 of 5 bytes: backend-missing, ")
 
 
 def test_live_jobs_are_not_forgotten(label, monkeypatch):
@@ -236,7 +238,13 @@ def test_asking_has_a_deadline(label, closed_port):
 def test_all_queues_are_closed_at_the_same_time(monkeypatch):
     """A queue that lets its job finish must not keep the next one waiting for its own five seconds."""
     together = threading.Barrier(20)
-    monkeypatch.setattr(hub_module.PrintQueue, "close", lambda _: together.wait(PATIENCE))
+    close = hub_module.PrintQueue.close
+
+    def close_together(queue):
+        together.wait(PATIENCE)
+        close(queue)
+
+    monkeypatch.setattr(hub_module.PrintQueue, "close", close_together)
 
     async def test(hub):
         assert len(hub.names()) == together.parties

@@ -54,12 +54,15 @@ class Native:
             else:
                 request, attached = messages.read_attached(frame)
             uid = request.uid
-            if len(frame) > self._limit:
+            size = len(frame.encode()) if isinstance(frame, str) and not frame.isascii() else len(frame)
+            if size > self._limit:
                 raise TooLarge(
-                    f"a message of {len(frame)} bytes: at most {self._limit} are taken",
+                    f"a message of {size} bytes: at most {self._limit} are taken",
                     hint="Print it in parts, or raise max_message_bytes in [server] of the configuration.",
                 )
             name = messages.read_name(request.call) or ""
+            if len(self._waiting) >= MOST_WAITING:
+                raise TooManyCalls(f"{MOST_WAITING} calls wait for their result already", hint="Wait for some of them.")
             result = self._call(name, request.params, attached)
         except NotJson as error:
             self._refuse("", NULL, BadRequest(f"the frame is no JSON: {error}"))
@@ -95,15 +98,6 @@ class Native:
         )
 
     def _wait(self, name: str, uid: Raw, result: Awaitable[Any]) -> None:
-        if len(self._waiting) >= MOST_WAITING:
-            if asyncio.iscoroutine(result):
-                result.close()
-            self._refuse(
-                name,
-                uid,
-                TooManyCalls(f"{MOST_WAITING} calls wait for their result already", hint="Wait for some of them."),
-            )
-            return
         task = asyncio.ensure_future(self._reply_later(name, uid, result))
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)

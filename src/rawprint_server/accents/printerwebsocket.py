@@ -86,7 +86,7 @@ class PrinterWebSocket:
             if call is not None:
                 await call(request)
             elif method is not None:
-                await self._native(method, request)
+                outcome = await self._native(method, request)
             else:
                 raise UnknownCall(
                     f"there is no call {name!r}" if name else "the call is missing",
@@ -187,14 +187,18 @@ class PrinterWebSocket:
                     return status_code(status)
         return job_code(job)
 
-    async def _native(self, method: Method, request: Request) -> None:
+    async def _native(self, method: Method, request: Request) -> str:
+        """Replies; returns the outcome."""
         reply: Struct
+        outcome = "ok"
         try:
             result = method(Call(self._hub, request.params))
             reply = messages.Result(uid=request.uid, result=await result if isawaitable(result) else result)
         except RawprintError as error:
+            outcome = error.code
             reply = messages.Refusal(uid=request.uid, error=messages.failure(error))
         await self._reply(reply)
+        return outcome
 
     async def _refuse(self, uid: Raw, error: RawprintError) -> None:
         await self._reply(ErrorReply(uid=uid, message=error.message, error=messages.failure(error)))
