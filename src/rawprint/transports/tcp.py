@@ -233,7 +233,7 @@ class TcpTransport(Transport):
         if self._options_due:
             self._tune()
         try:
-            if timeout > 0 and not self._readable(timeout):
+            if not self._readable(timeout):  # also where nothing is waited for: an exception would cost more
                 return b""
             data = self._sock.recv(_READ)
         except BlockingIOError:
