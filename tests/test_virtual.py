@@ -647,6 +647,21 @@ def test_single_resets_the_second():
         assert read(first, 1) == b"\x12"
 
 
+@pytest.mark.parametrize(
+    ("dialect", "question", "still", "moves"),
+    [("tspl", b"\x1b!?", b"\x00", b"\x20"), ("escpos", b"\x10\x04\x02", b"\x12", b"\x1a")],
+)
+def test_feeds_when_asked(dialect, question, still, moves):
+    with Listener(device(dialect, clone="feeds-when-asked")) as listener, dial(listener) as sock:
+        sock.sendall(question)
+        assert read(sock, 1) == still
+        sock.sendall(question)  # and the next one sees what the first one did
+        assert read(sock, 1) == moves
+        with listener.lock:
+            assert listener.device.fed == 2
+            assert listener.device.printed == b""
+
+
 def test_drops_idle():
     with Listener(device("escpos", clone="drops-idle", idle_reset=0.05)) as listener, dial(listener) as sock:
         with pytest.raises(ConnectionResetError):

@@ -6,16 +6,18 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from rawprint.status import Reason
+from rawprint.status import PrinterState, Reason
 
 if TYPE_CHECKING:
     from rawprint.status import PrinterStatus
 
 # Some printers feed at every question (print_bluetooth_thermal issue 74: every 3-4 minutes, as often as they were
-# asked). The first questions are watched for that, and later ones while there is a suspicion; three in a row prove it.
+# asked). The first polls are watched for that, and whatever is asked while there is a suspicion; three in a row prove it.
 _TRIALS = 3
 _PROOF = 3
-_FEED_SHOWS = 0.15  # seconds after the question at which a feed that it began can be seen
+_SUSPICION = 4  # answers in a row that paper moves, as it would if each question moved it
+FEED_SHOWS = 0.15  # seconds after a question at which a feed that it began can be seen
+FEED_ENDS = 0.75  # seconds after which it is over
 
 
 class Polling:
@@ -29,9 +31,7 @@ class Polling:
     def __init__(self) -> None:
         self.every: float | None = None
         self.at = float("inf")
-        self._trials = 0
-        self._fed = 0  # how often in a row
-        self._was_still: bool | None = None  # before the question whose effect is to be seen
+        self.anew()
 
     def set(self, every: float | None, first: float) -> None:
         """Ask every so many seconds from now on; None: no more.
@@ -44,7 +44,6 @@ class Polling:
         self.every = every
         if every is None:
             self.at = float("inf")
-            self._was_still = None
         else:
             self.at = min(self.at, time.monotonic() + (first if begins else every))
 
@@ -54,38 +53,46 @@ class Polling:
             self.at = time.monotonic()
 
     def later(self, at: float | None = None) -> None:
-        """The question was asked, or could not be: the next one comes in its time, or `at` that moment."""
-        self._was_still = None
+        """The question is asked, or could not be: the next one comes in its time, or `at` that moment."""
         if self.every is not None:
             jitter = 1 - 0.1 * os.urandom(1)[0] / 255
             self.at = time.monotonic() + self.every * jitter if at is None else at
 
     # -- feeding -------------------------------------------------------------------------------------------------
 
+    def anew(self) -> None:
+        """It is another printer."""
+        self._trials = 0
+        self._fed = 0  # how often in a row
+        self._moving = 0  # answers in a row that paper moves
+
+    @property
+    def suspects(self) -> bool:
+        """Whether asking may be what moves the paper."""
+        return self._fed > 0 or self._moving >= _SUSPICION
+
     @property
     def on_trial(self) -> bool:
-        """Whether to look if the printer stands still before it is asked."""
-        return self._trials < _TRIALS or self._fed > 0
+        """Whether to look what a poll does."""
+        return self._trials < _TRIALS or self.suspects
 
-    @property
-    def looks_after(self) -> bool:
-        """Whether what comes next is only a look at what the last question did."""
-        return self._was_still is not None
+    def heard(self, status: PrinterStatus) -> None:
+        """The printer was asked."""
+        self._moving = self._moving + 1 if moves(status) else 0
 
-    def asked(self, before: PrinterStatus, status: PrinterStatus) -> None:
-        """On trial, the printer was asked: `before` is its first word, `status` the whole answer."""
-        if moves(before) or self.every is None:
-            self.later()  # somebody else prints: nothing can be told
-            return
-        self._was_still = not moves(status)
-        self.at = time.monotonic() + _FEED_SHOWS
+    def can_tell(self, before: PrinterStatus) -> bool:
+        """Whether the printer's first word says that it stood still until it was asked."""
+        still = not moves(before) and before.state is not PrinterState.STOPPED
+        if not still:
+            self._fed = 0  # somebody else prints, or holds the FEED button
+        return still
 
-    def looked(self, after: PrinterStatus) -> bool:
-        """What the printer says some moments after the question; whether it is proven now that asking feeds."""
-        fed = not self._was_still or moves(after)
+    def judge(self, *asked: PrinterStatus) -> bool:
+        """Whether it is proven now that asking feeds paper, by what a printer that stood still said after the question."""
         self._trials += 1
-        self._fed = self._fed + 1 if fed else 0
-        self.later()
+        self._fed = self._fed + 1 if any(map(moves, asked)) else 0
+        if not self._fed:
+            self._moving = 0
         return self._fed >= _PROOF
 
 

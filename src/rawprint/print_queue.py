@@ -31,7 +31,7 @@ from rawprint.errors import (
 )
 from rawprint.flight import Flight
 from rawprint.jobs import Job, JobState, Kind
-from rawprint.polling import Polling
+from rawprint.polling import FEED_ENDS, FEED_SHOWS, Polling
 from rawprint.printer import open as open_printer
 from rawprint.printer import resolve_dialect
 from rawprint.status import PrinterState, PrinterStatus
@@ -53,9 +53,12 @@ _RETRY_FIRST, _RETRY_LAST = 0.1, 5.0
 # A shared printer that turns us away may only serve another computer. That one gives way for moments, see _TURN: they
 # are not missed for so long.
 _RETRY_SHARED, _SHARED_PATIENCE = 0.2, 60.0
-# On a shared printer a queue that always has jobs lets go after so long, for a moment longer than others pause between
-# two attempts: nobody can see that another computer waits.
-_TURN, _GIVE_WAY = 1.5, 0.3
+# On a shared printer a queue lets go after so long (or after `idle_release`, where that is longer), for a moment longer
+# than others pause between two attempts: nobody can see that another computer waits.
+_TURN, _GIVE_WAY = 1.0, 0.3
+# A shared printer that does not answer may only serve another computer: it is mute if it was silent on so many
+# connections, each of which was kept for so long, and never answered.
+_SILENT_CONNECTIONS, _DOUBT = 3, 5.0
 _ASK_TIMEOUT = 1.5
 # A new connection may be one that the printer's card is about to reset, because it serves another computer; its kernel
 # acknowledges bytes all the same. Only an answer shows that it is served, and it comes within 300 ms from a TSC.
@@ -159,12 +162,15 @@ class PrintQueue:
         self._retry_pause = _RETRY_FIRST
         self._failing_since: float | None = None
         self._opened_at = 0.0
+        self._given_at = 0.0  # when the last byte of a job was given
         self._gives_way = False  # no job is begun before the connection was let go
         self._move: Callable[[], None] | None = None  # to another address, once no job is under way
         self._expiring = False  # some pending job may expire
         self._polling = Polling()
+        self._noticed: PrinterStatus | None = None  # the newest report of the connection that was passed on
         self._watch_at = 0.0
         self._silent_since: float | None = None
+        self._silent_connections = 0
         self._asked_at = 0.0
         self._ack_pause = _ACK_FIRST
 
@@ -242,7 +248,8 @@ class PrintQueue:
         )
         if self._close_by is not None:
             raise JobCanceled("the queue is closed")
-        self._tell(job)
+        if self._on_job is not None:  # nobody else can wait for it yet
+            _guarded(self._on_job, job)
         try:
             self._post(job)
         except JobCanceled:  # closed meanwhile
@@ -282,6 +289,8 @@ class PrintQueue:
         not open it by itself, so the first question comes after some seconds. Nothing is asked while jobs are under
         way, when they themselves bring news, nor of a printer that was seen to feed paper when asked.
         """
+        if every is None and self._thread is None:
+            return  # a printer that nobody has needed yet costs no thread
         first = 0.0 if self._idle_release is None else _POLL_FIRST
         self._post(lambda: self._polling.set(every, min(every or 0.0, first)))
 
@@ -307,6 +316,8 @@ class PrintQueue:
             self.capabilities = capabilities if capabilities is not None else Capabilities()
             self.last_status = None
             self._retry_at, self._retry_pause, self._failing_since = 0.0, _RETRY_FIRST, None
+            self._silent_connections = 0
+            self._polling.anew()
             self._polling.soon()
 
         def prepare() -> None:
@@ -437,7 +448,8 @@ class PrintQueue:
             if self._move is not None:
                 due.append(0.0)
             if flight and self._idle_release is not None:
-                due.append(min(self._used + self._idle_release, time.monotonic() + _LISTEN))
+                idle_until = self._turn_ends if self._doubts else self._used + self._idle_release
+                due.append(min(idle_until, self._turn_ends, time.monotonic() + _LISTEN))
             elif flight and self._polling.every is None:
                 due.append(time.monotonic() + _LISTEN_HELD)
         if self._close_by is not None:
@@ -488,14 +500,26 @@ class PrintQueue:
         """Whether no job may begin now, as another computer's turn has come, or as the printer is about to be another."""
         if flight is None:
             return False
-        if self._idle_release is not None and now - self._opened_at >= _TURN:
+        if not self._gives_way and now >= self._turn_ends:
             self._gives_way = True
+            self._watch_at = min(self._watch_at, now + _WATCH_FIRST)
         if not self._lets_go:
             return False
         if not flight.awaiting:
-            self._release()
-            self._retry_at = now + _GIVE_WAY
+            self._end_turn()
         return True
+
+    @property
+    def _turn_ends(self) -> float:
+        """When (monotonic) to let go of a shared printer, so that another computer's jobs have their turn."""
+        if self._idle_release is None:
+            return float("inf")
+        return self._opened_at + max(_TURN, self._idle_release, _DOUBT if self._doubts else 0.0)
+
+    def _end_turn(self) -> None:
+        self._release()
+        if self._given_at >= self._opened_at:
+            self._retry_at = time.monotonic() + _GIVE_WAY
 
     def _expire(self) -> None:
         now = time.monotonic()
@@ -556,6 +580,7 @@ class PrintQueue:
             return
         flight.count()
         flight.printer.close()
+        self._doubt_silence()
         for job in list(flight.jobs()):
             if job.taken and job.state is not JobState.STOPPED:
                 self._delivered(job, flight)
@@ -578,6 +603,7 @@ class PrintQueue:
         else:
             self.last_status = None
         flight.printer.close()
+        self._doubt_silence()
         for job in (*again, *uncertain):
             job.error = _kept(error)
             job.reasons = {}
@@ -585,6 +611,28 @@ class PrintQueue:
         self._pending.extendleft(reversed(again))
         self._expiring = self._expiring or any(job._expires_at < float("inf") for job in again)
         return bool(again)
+
+    @property
+    def _doubts(self) -> bool:
+        """Whether the printer may answer yet, which it has never done, once it serves this connection."""
+        flight = self._flight
+        return (
+            flight is not None
+            and flight.printer.unanswered
+            and self._silent_connections < _SILENT_CONNECTIONS
+            and not self.capabilities.has_answered(self._dialect)
+        )
+
+    def _doubt_silence(self) -> None:
+        """A connection has ended: where the printer left its first question unanswered, it may answer on another."""
+        dialect, silent = self._dialect, self.capabilities.silent
+        if dialect is None or self._idle_release is None or self.capabilities.has_answered(dialect):
+            return
+        required = {query.name for query in dialect.queries if query.required}
+        if required & silent:
+            self._silent_connections += 1
+            if self._silent_connections < _SILENT_CONNECTIONS:
+                silent -= required
 
     def _failed(self, error: RawprintError) -> None:
         """Nothing is known of the printer any more."""
@@ -621,6 +669,7 @@ class PrintQueue:
         Raises:
             Disconnected: It is not served.
         """
+        self._asked_at = time.monotonic()
         try:
             said_before = self.last_status
             if printer.check(_CHECK_TIMEOUT).state is PrinterState.STOPPED or (
@@ -648,6 +697,8 @@ class PrintQueue:
             self._look_through = True
             return
         if job._kind is not Kind.TICKET and not self._ready_for_kick(job, flight):
+            return
+        if job._expires_at <= time.monotonic():  # while the printer was opened, or asked
             return
         if self._held(flight):
             self._hold(flight)
@@ -696,7 +747,7 @@ class PrintQueue:
         except (NoReply, BadReply):
             self._retry_at = time.monotonic() + _WATCH_STOPPED
             return False
-        return job._expires_at > time.monotonic()
+        return True
 
     def _not_ready(self, job: Job, error: RawprintError) -> None:
         job.error = _kept(error)
@@ -708,7 +759,7 @@ class PrintQueue:
 
     def _given(self, job: Job, flight: Flight) -> None:
         flight.given(job)
-        self._used = job._given_at
+        self._used = self._given_at = job._given_at
         self._back_to_normal()
         self._polling.later()
         self._silent_since = None
@@ -793,22 +844,26 @@ class PrintQueue:
 
     def _notice(self, printer: Printer) -> None:
         """Pass on a push."""
-        if printer.reported is not None and printer.reported is not self.last_status:
+        if printer.reported is not None and printer.reported is not self._noticed:
+            self._noticed = printer.reported
             self._pass_on(printer.reported)
 
     def _heard(self, status: PrinterStatus) -> None:
         """Pass on an answer."""
         self._used = time.monotonic()
+        self._noticed = status
         self._pass_on(status)
 
     def _overheard(self, status: PrinterStatus) -> None:
         """Another channel than the connection told something."""
         flight = self._flight
-        if flight is not None and (flight.printing is not None or flight.awaiting):
-            said = flight.printer.reported
-            # It may add to what the printer says, and take back what it said itself; no more.
-            if status.state is PrinterState.STOPPED or said is None or said.source == status.source:
-                flight.printer.reported = status
+        if flight is not None:
+            said, stopped = flight.printer.reported, status.state is PrinterState.STOPPED
+            same = said is not None and said.source == status.source
+            if said is not None and not same and not stopped and said.state is PrinterState.STOPPED:
+                return  # what the printer itself said it takes back itself
+            if same or (any(flight.jobs()) and (stopped or said is None)):
+                flight.printer.reported = self._noticed = status
         self._pass_on(status)
 
     def _pass_on(self, status: PrinterStatus) -> None:
@@ -828,8 +883,7 @@ class PrintQueue:
             if flight.awaiting and not flight.printer.wait_acknowledged(_ACK_WAIT):
                 answer = self.last_status or PrinterStatus()  # it takes no bytes: a question would only wait behind
             else:
-                answer = flight.printer.status(timeout)
-                self._heard(answer)
+                answer = self._look(flight.printer, timeout)
         except Disconnected as error:
             if self._lost(error):
                 self._back_off()
@@ -857,7 +911,10 @@ class PrintQueue:
             if self._idle_release is None:
                 self._polling.soon()
         else:
-            if self._idle_release is not None and time.monotonic() - self._used >= self._idle_release:
+            now = time.monotonic()
+            if now >= self._turn_ends:
+                self._end_turn()
+            elif self._idle_release is not None and now - self._used >= self._idle_release and not self._doubts:
                 self._release()
 
     def _poll(self) -> None:
@@ -869,21 +926,11 @@ class PrintQueue:
             return
         try:
             flight = self._open()
+            polling.later()
             if mute:
                 flight.printer.listen()
-                polling.later()
-            elif polling.looks_after:
-                if polling.looked(flight.printer.check(_ASK_TIMEOUT)):
-                    self.capabilities.feeds = True
-                    self._failed(_feeds())
-            elif polling.on_trial:
-                before = flight.printer.check(_ASK_TIMEOUT)
-                status = flight.printer.status(_ASK_TIMEOUT)
-                polling.asked(before, status)
-                self._heard(status)
             else:
-                polling.later()
-                self._heard(flight.printer.status(_ASK_TIMEOUT))
+                self._look(flight.printer, _ASK_TIMEOUT, on_trial=polling.on_trial)
             self._back_to_normal()
         except Disconnected as error:
             self._lost(error)
@@ -899,8 +946,34 @@ class PrintQueue:
             self._failed(error)
             self._release()  # a new connection begins in step
             polling.later()
-        if shared and not polling.looks_after:
+        except Unsupported as error:
+            self._failed(error)
+        if shared:
             self._release()
+
+    def _look(self, printer: Printer, timeout: float, *, on_trial: bool = False) -> PrinterStatus:
+        """Ask the printer how it is, and pass that on; on trial, or under suspicion, see whether it moves its paper.
+
+        Raises:
+            Unsupported: It does, so it is not asked any more.
+            NoReply, BadReply, Disconnected: As Printer.status.
+        """
+        polling = self._polling
+        before = printer.check(timeout) if on_trial or polling.suspects else None
+        status = printer.status(timeout)
+        polling.heard(status)
+        self._heard(status)
+        if before is not None and polling.can_tell(before):
+            try:
+                printer.listen(FEED_SHOWS)
+                after = printer.check(timeout)
+            except (NoReply, BadReply, Disconnected):
+                return status  # who asks next will find out
+            if polling.judge(status, after):
+                self.capabilities.feeds = True
+                printer.reported = None  # that paper moved was our own doing
+                raise _feeds()
+        return status
 
     def _watch(self, flight: Flight) -> None:
         """All bytes of some jobs are given, or a job waits for a stopped printer: see how things stand."""
@@ -914,20 +987,26 @@ class PrintQueue:
                 self._judge_by_connection(flight)
                 return
             now = time.monotonic()
-            if printer.unanswered and self._silent_since is not None and now - self._asked_at < _REASK:
+            # Of a connection on which nothing was heard yet it may be another computer's turn: no need to ask twice.
+            waits = self._silent_since is not None or printer.reported is None
+            if printer.unanswered and waits and now - self._asked_at < _REASK:
                 self._silence(flight)
                 return
             self._asked_at = now
-            status = printer.status(_ASK_TIMEOUT)
+            status = self._look(printer, _ASK_TIMEOUT)
         except Disconnected as error:
             if self._lost(error):
                 self._back_off()
+        except Unsupported as error:
+            self._failed(error)
+            self._judge_by_connection(flight)
         except (NoReply, BadReply):
             self._silence(flight)
         else:
             self._silent_since = None
-            self._heard(status)
             self._judge(flight, status)
+            if self._polling.suspects:
+                self._watch_at = max(self._watch_at, time.monotonic() + FEED_ENDS)
 
     def _acknowledged(self, flight: Flight) -> bool:
         """Whether the far side has taken all; if not, when to look again, and whether that is a stop."""
@@ -985,8 +1064,8 @@ class PrintQueue:
             self._judge_by_connection(flight)
             return
         if self._silent_since is None:
-            self._silent_since = now
-        self._watch_at = now + _WATCH_STOPPED
+            self._silent_since = self._asked_at
+        self._watch_at = now + _WATCH
         flight.unhealthy()
         if now - self._silent_since >= SILENCE:
             flight.printer.reported = None  # what it said so long ago holds nothing up
@@ -994,7 +1073,7 @@ class PrintQueue:
             self._deliver(flight.awaiting, flight)
             return
         for job in flight.awaiting:
-            if job.state is not JobState.STOPPED:
+            if job.state is not JobState.STOPPED and now - self._silent_since >= _ASK_TIMEOUT:
                 self._stop(job, None)
 
     def _deliver(self, jobs: list[Job], flight: Flight, *evidence: str) -> None:

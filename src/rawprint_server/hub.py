@@ -40,6 +40,7 @@ from rawprint_server import heap, messages
 from rawprint_server.config import shared
 from rawprint_server.messages import JobView, Media, PrinterView, ServerView, Snapshot, failure
 from rawprint_server.metrics import PrinterCounts
+from rawprint_server.words import Words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -110,7 +111,8 @@ class _Printer:
         self.live: dict[str, _Known] = {}  # jobs that have not ended, in order
         self.waiting = 0  # their bytes that it has not taken
         self.pending = 0  # how many of them have not begun
-        self.status: PrinterStatus | None = None
+        self.words = Words()
+        self.status: PrinterStatus | None = None  # what they say together
         self.passed: PrinterStatus | None = None  # the last that the queue's thread, whose this is, passed on
         self.heard: datetime | None = None
         self.error: RawprintError | None = None  # why nothing is known now
@@ -560,6 +562,7 @@ class Hub:
             printer.config.address,
             printer.config.channels,
             on_status=lambda _, status: self._overheard(printer, status),
+            on_silence=lambda channel, _: self._post(self._silent, printer, channel.partition(":")[0]),
             interval=0.0,
         )
 
@@ -575,9 +578,9 @@ class Hub:
         self._pace(printer)
 
     def _pace(self, printer: _Printer) -> None:
-        """The other channels are asked while somebody watches, and while jobs keep the printer itself from being asked."""
+        """The other channels are asked while the printer itself cannot be: it is shared, or a job is under way."""
         if printer.asides is not None:
-            interval = ASIDE_POLL if self._listeners or printer.live else 0.0
+            interval = ASIDE_POLL if printer.live or (self._listeners and shared(printer.config)) else 0.0
             if printer.asides.interval != interval:
                 printer.asides.interval = interval
 
@@ -594,6 +597,7 @@ class Hub:
             address = parse_address(config.address)
             printer.address, printer.since = str(address), datetime.now(UTC)
             printer.dialect = config.dialect or getattr(address, "dialect", None)
+            printer.words = Words()
             printer.status = printer.error = printer.failure = None
         else:
             queue.capabilities.promised = frozenset(config.promises)
@@ -697,17 +701,26 @@ class Hub:
             del self._known[ended.popleft()]
 
     def _heard(self, printer: _Printer, status: PrinterStatus) -> None:
+        printer.words.hear(status)
         printer.heard = status.at
-        if printer.error is not None or not _same(printer.status, status):
-            printer.since = status.at
-        printer.status, printer.error = status, None
-        self._refresh(printer)
+        self._now(printer, None if status.source == "printer" else printer.error)
 
     def _failed(self, printer: _Printer, error: RawprintError) -> None:
-        if printer.error is None or printer.error.code != error.code or printer.status is not None:
-            printer.since = datetime.now(UTC)
+        printer.words.forget("printer")
+        if printer.error is None or printer.error.code != error.code:
             log.info("%s: %s", error.code, error.message, extra={"printer": printer.name})
-        printer.status, printer.error = None, error
+        self._now(printer, error)
+
+    def _silent(self, printer: _Printer, channel: str) -> None:
+        printer.words.forget(channel)
+        self._now(printer, printer.error)
+
+    def _now(self, printer: _Printer, error: RawprintError | None) -> None:
+        """That is how the printer stands now."""
+        status = printer.words.together()
+        if (error and error.code) != (printer.error and printer.error.code) or not _same(printer.status, status):
+            printer.since = datetime.now(UTC)
+        printer.status, printer.error = status, error
         self._refresh(printer)
 
     def _refresh(self, printer: _Printer) -> None:
@@ -765,8 +778,10 @@ def _idle_release(config: PrinterConfig) -> float | None:
     return SHARED_RELEASE if shared(config) else None
 
 
-def _same(one: PrinterStatus | None, other: PrinterStatus) -> bool:
-    return one is not None and one.state is other.state and one.reasons == other.reasons and one.source == other.source
+def _same(one: PrinterStatus | None, other: PrinterStatus | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.state is other.state and one.reasons == other.reasons and one.source == other.source
 
 
 def _too_late(id: str) -> TooLate:

@@ -27,6 +27,7 @@ class Clone:
         forgets_push: Pushes from power-up on, until `ESC @`.
         inverted_gs_r: `GS r 1` has its bits the other way round.
         short_status: Knows `ESC !?` as its only question.
+        feed_seconds: For how long it feeds paper after each question about its status; 0 = it does not.
     """
 
     name: str = ""
@@ -41,6 +42,7 @@ class Clone:
     forgets_push: bool = False
     inverted_gs_r: bool = False
     short_status: bool = False
+    feed_seconds: float = 0.0
 
 
 _TSPL = frozenset({"tspl"})
@@ -80,6 +82,8 @@ _ALL = (
     ),
     # 4BARCODE and Xprinter kinds. UNCONFIRMED
     Clone("short-status", "Answers ESC !? alone and swallows ESC !S.", dialects=_TSPL, short_status=True),
+    # print_bluetooth_thermal issue 74: fed every 3-4 minutes, as often as it was asked. How it shows is UNCONFIRMED
+    Clone("feeds-when-asked", "Feeds paper for 0.3 s after every question about its status.", feed_seconds=0.3),
 )
 _BY_NAME: Mapping[str, Clone] = MappingProxyType({clone.name: clone for clone in _ALL})
 

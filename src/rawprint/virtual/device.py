@@ -123,6 +123,8 @@ class Device(ABC):
         self._speed: float | None = self._speed_at_start
         self._last_time: float | None = None
         self._credit = 0.0  # the part of a byte that time has already paid for
+        self._feed_left = 0.0  # seconds of feeding that a question set off
+        self._fed_until: float | None = None  # the time up to which that was done
         self._restart()
         self._defaults()
 
@@ -163,7 +165,7 @@ class Device(ABC):
     # -- the world --------------------------------------------------------------------------------
 
     def advance(self, now: float) -> float | None:
-        """Print as much as the time since the last call allows; for printers with a `speed`.
+        """Print as much as the time since the last call allows, for printers with a `speed`; and feed what is to be fed.
 
         Args:
             now: Seconds on any clock that does not jump. Only time in which there was something to print counts.
@@ -171,6 +173,16 @@ class Device(ABC):
         Returns:
             In how many seconds to call again, or None while there is nothing to do.
         """
+        due = [seconds for seconds in (self._advance_feed(now), self._advance_print(now)) if seconds is not None]
+        return min(due, default=None)
+
+    def _advance_feed(self, now: float) -> float | None:
+        if self._feed_left and self._fed_until is not None:
+            self._feed_left = max(0.0, self._feed_left - (now - self._fed_until))
+        self._fed_until = now if self._feed_left else None
+        return self._feed_left or None
+
+    def _advance_print(self, now: float) -> float | None:
         speed = self._speed
         if speed is None or not self._printing():
             self._last_time = None
@@ -308,6 +320,17 @@ class Device(ABC):
         if self.clone.late:
             reply, self._owed = self._owed, reply
         self._send(reply)
+
+    def _asked(self) -> None:
+        """A question about the status was answered: there are clones that feed paper at each."""
+        if self.clone.feed_seconds and not self._stopped():
+            self.fed += 1
+            self._feed_left, self._fed_until = self.clone.feed_seconds, None
+
+    @property
+    def _feeding(self) -> bool:
+        """Whether paper moves because of a question."""
+        return self._feed_left > 0
 
     def _push(self, status: bytes) -> None:
         """Tell the host something unasked."""

@@ -210,6 +210,7 @@ class EscPosDevice(Device):
         match sequence[1], sequence[2]:
             case 0x04, n:
                 self._answer(bytes([self._eot(n)]))
+                self._asked()
             case 0x05, 1:
                 self._recover()
             case 0x05, 2:
@@ -219,6 +220,7 @@ class EscPosDevice(Device):
                 self.drawer_kicks += self._pulse_on
             case 0x14, 7:
                 self._answer(self._asb())
+                self._asked()
             case 0x14, 8:
                 self._clear()
                 self._recover()
@@ -239,7 +241,7 @@ class EscPosDevice(Device):
     def _bits(self, table: dict[Reason, int]) -> int:
         byte = 0
         for reason, bit in table.items():
-            if self._reasons[reason]:
+            if self._reasons[reason] or (self._feeding and reason is Reason.FEED_BUTTON):
                 byte |= bit
         return byte
 

@@ -185,8 +185,10 @@ class TsplDevice(Device):
         match chr(letter):
             case "?":
                 self._answer(bytes([self._short()]))
+                self._asked()
             case "S":
                 self._answer(self._long())
+                self._asked()
             case "R" | "C" | "Q":  # reset, and the two restarts
                 self._clear()
                 self._defaults()
@@ -203,7 +205,7 @@ class TsplDevice(Device):
                 self._clear()
 
     def _short(self) -> int:
-        return self._bits(_SHORT) | (_SHORT_PRINTING if self._at_work() else 0)
+        return self._bits(_SHORT) | (_SHORT_PRINTING if self._at_work() or self._feeding else 0)
 
     def _long(self) -> bytes:
         errors = self._bits(_ERROR_1), self._bits(_ERROR_2)
@@ -214,6 +216,8 @@ class TsplDevice(Device):
             message = 0x60
         elif self._reasons[Reason.LABEL_WAITING]:
             message = 0x4C
+        elif self._feeding:
+            message = 0x46
         elif self._at_work():
             message = 0x50
         else:
