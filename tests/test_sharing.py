@@ -60,8 +60,10 @@ class Refusing:
 
     def close(self):
         self._stopped.set()
-        socket.create_connection(("127.0.0.1", self._port), PATIENCE).close()
-        self._thread.join(PATIENCE)
+        while self._thread.is_alive():  # it refuses for as long as the last connection takes to end
+            with contextlib.suppress(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", self._port), PATIENCE).close()
+            self._thread.join(0.05)
 
 
 class Clocked:

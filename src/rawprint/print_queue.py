@@ -483,9 +483,11 @@ class PrintQueue:
             self._move()
             self._move = flight = None
         held = flight is not None and bool(self._pending) and self._held(flight)
-        # Between two jobs, too: one question in a quarter of a second costs no throughput.
-        watch = flight is not None and (flight.awaiting or held) and now >= self._watch_at
-        if flight is not None and watch:
+        # A job that is there goes before the question about the last ones, but not for ever: one question in a quarter of
+        # a second costs no throughput.
+        prints = self._pending and not held and not self._lets_go and now >= self._retry_at
+        watch_at = self._watch_at + _WATCH if prints else self._watch_at
+        if flight is not None and (flight.awaiting or held) and now >= watch_at:
             self._watch(flight)
         elif self._pending and not held:
             if now >= self._retry_at and not self._give_way(flight, now):

@@ -89,7 +89,7 @@ def set_reason(printer):
         yield set_reason
 
 
-class _Examples(http.server.SimpleHTTPRequestHandler):
+class Examples(http.server.SimpleHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/favicon.ico":  # browsers ask for it unasked
             self.send_response(204)
@@ -104,7 +104,7 @@ class _Examples(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def site():
     """The origin of a web site that is not the server's: it serves the examples."""
-    handler = functools.partial(_Examples, directory=ROOT / "examples")
+    handler = functools.partial(Examples, directory=ROOT / "examples")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
@@ -147,7 +147,7 @@ def server(tmp_path, printer, site):
 
 def label_of_example():
     """The bytes of the template literal, as the file has them."""
-    text = (ROOT / "examples/label.html").read_text(encoding="utf-8")
+    text = (ROOT / "examples/label-classic.html").read_text(encoding="utf-8")
     return re.search(r"const label = `([^`]*)`", text)[1].encode()
 
 
@@ -161,7 +161,7 @@ def wait_for_bytes(printer, size):
 
 
 def test_the_example_page_lists_the_printers_and_prints(open_page, server, site, printer) -> None:
-    page = open_page(f"{site}/label.html?server={server}")
+    page = open_page(f"{site}/label-classic.html?server={server}")
     expect(page.locator("#outcome")).to_have_text("Label is ready.")
     expect(page.locator("#printers option")).to_have_text(["Label"])
     assert page.evaluate("PrinterWebSocket.getServerAddress()") == f"ws://{server}"
@@ -179,8 +179,35 @@ def test_the_example_page_lists_the_printers_and_prints(open_page, server, site,
     assert jobs_in(received) == label
 
 
-def test_paper_out_shows_within_a_second_and_so_does_its_end(open_page, server, site, set_reason) -> None:
+def test_the_label_page_prints_what_it_shows_and_follows_it(open_page, server, site, printer, set_reason) -> None:
     page = open_page(f"{site}/label.html?server={server}")
+    expect(page.locator("#printers")).to_have_value("Label")
+    page.get_by_label("Text").fill('5" pipe')
+    page.get_by_label("How many").fill("2")
+    commands = page.get_by_label("What the printer gets")
+    expect(commands).to_contain_text('TEXT 40,40,"3",0,1,1,"5\\["] pipe"')
+    shown = commands.evaluate("(node) => node.textContent").encode()
+    assert shown.endswith(b"\r\nPRINT 2,1\r\n")
+
+    set_reason("media-empty", True)
+    page.get_by_role("button", name="Print").click()
+    expect(page.locator("#outcome")).to_have_text(re.compile('“5" pipe” (waits|has stopped): labels are out.'))
+    expect(page.locator("#printer")).to_have_text("Label is stopped: labels are out.")
+    set_reason("media-empty", False)
+    expect(page.locator("#outcome")).to_have_text('“5" pipe” is with the printer.')
+    assert jobs_in(printer.received()) == shown
+
+
+def test_the_label_page_says_why_it_does_not_connect(open_page, tmp_path, printer, site) -> None:
+    with running_server(tmp_path, printer, ["https://pos.example.com"]) as server:
+        page = open_page(f"{site}/label.html?server={server}", strict=False)
+        expect(page.locator("#printer")).to_contain_text(f'Add "{site}" to "origins" under [access]')
+    page.reload()
+    expect(page.locator("#printer")).to_contain_text(f"This page does not reach a print server at {server}.")
+
+
+def test_paper_out_shows_within_a_second_and_so_does_its_end(open_page, server, site, set_reason) -> None:
+    page = open_page(f"{site}/label-classic.html?server={server}")
     expect(page.locator("#outcome")).to_have_text("Label is ready.")
 
     def status():
@@ -201,7 +228,7 @@ def test_paper_out_shows_within_a_second_and_so_does_its_end(open_page, server, 
 
 def test_a_page_of_a_foreign_origin_is_refused_and_prints_nothing(open_page, tmp_path, printer, site) -> None:
     with running_server(tmp_path, printer, ["https://pos.example.com"]) as server:
-        page = open_page(f"{site}/label.html?server={server}", strict=False)
+        page = open_page(f"{site}/label-classic.html?server={server}", strict=False)
         expect(page.locator("#outcome")).to_contain_text(f"{site} is not allowed: add it to [access] origins")
         expect(page.locator("#printers option")).to_have_count(0)
         # A page that does not wait to be let in gets no further: neither by the client nor by a socket of its own.
