@@ -527,7 +527,8 @@ class PrintQueue:
         now = time.monotonic()
         for job in [job for job in self._pending if job._expires_at <= now]:
             self._pending.remove(job)
-            error = JobExpired("its time was up before the printer could begin", hint="Print it again if it is wanted.")
+            do = "Print" if job._kind is Kind.TICKET else "Open"
+            error = JobExpired("its time was up before the printer could begin", hint=f"{do} it again if it is wanted.")
             error.__cause__ = job.error  # what it had waited for
             job.error = error
             self._set(job, JobState.EXPIRED)

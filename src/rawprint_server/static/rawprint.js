@@ -89,6 +89,7 @@ const OPEN_MS = 10_000; // for one attempt to connect, the first state of everyt
 const REPLY_MS = 5_000; // for the reply to a request, twice as long at each repetition
 const SLOW_MS = 60_000; // for the reply to a request that may take its time
 const VERIFY_MS = 2_000; // for a connection to show that it is alive
+const PROMPT_MS = 300; // until a browser that asks has asked
 const BEAT_MS = 30_000; // between two looks whether it is
 const RETRY_MS = 100; // before connecting again; twice as long each time
 const LONGEST_RETRY_MS = 5_000;
@@ -658,7 +659,11 @@ class Connection {
   /** The page is told before the browser asks its user, which holds an attempt up rather than fail it. */
   async #mindPrompt() {
     const error = await explain(this.#url, PENDING);
-    if (error.code !== "lna-prompt" || this.#prompted || this.#closed || this.#server !== null) {
+    if (error.code !== "lna-prompt") {
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, PROMPT_MS)); // where there is nothing to ask, it is open by then
+    if (this.#prompted || this.#closed || this.#server !== null) {
       return;
     }
     this.#prompted = true;
