@@ -59,7 +59,7 @@ check: $(STAMP)
 	$(BIN)/mypy --platform darwin
 
 test: $(STAMP) chromium node check
-	$(BIN)/python -m pytest -n 4 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist loadgroup
 
 bench: $(STAMP)
 	@$(BIN)/python -c 'import uvloop' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check -e '.[fast]'

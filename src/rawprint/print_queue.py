@@ -165,7 +165,7 @@ class PrintQueue:
         self._given_at = 0.0  # when the last byte of a job was given
         self._gives_way = False  # no job is begun before the connection was let go
         self._move: Callable[[], None] | None = None  # to another address, once no job is under way
-        self._expiring = False  # some pending job may expire
+        self._expire_at = float("inf")  # no pending job expires earlier (monotonic seconds)
         self._polling = Polling()
         self._noticed: PrinterStatus | None = None  # the newest report of the connection that was passed on
         self._watch_at = 0.0
@@ -424,7 +424,7 @@ class PrintQueue:
             pass
 
     def _enqueue(self, job: Job) -> None:
-        self._expiring = self._expiring or job._expires_at < float("inf")
+        self._expire_at = min(self._expire_at, job._expires_at)
         if job._kind is Kind.TICKET:
             self._pending.append(job)
         else:
@@ -439,8 +439,7 @@ class PrintQueue:
         if self._pending:
             waits = flight is not None and (self._held(flight) or (flight.awaiting and self._lets_go))
             due.append(self._watch_at if waits else self._retry_at)
-            if self._expiring:
-                due.append(min(job._expires_at for job in self._pending))
+            due.append(self._expire_at)
         if flight and flight.awaiting:
             due.append(self._watch_at)
         elif not self._pending:
@@ -468,12 +467,8 @@ class PrintQueue:
 
     def _work(self) -> None:
         if self._look_through:
-            self._look_through = False
-            for job in [job for job in self._pending if job._cancel or self._close_by is not None]:
-                self._pending.remove(job)
-                self._never_begun(job, "canceled before its first byte")
-        if self._expiring:
-            self._expire()
+            self._drop_canceled()
+        self._expire()
         if self._asks:
             self._at, self._asks = self._asks, deque()
             self._answer(self._at)
@@ -523,8 +518,16 @@ class PrintQueue:
         if self._given_at >= self._opened_at:
             self._retry_at = time.monotonic() + _GIVE_WAY
 
+    def _drop_canceled(self) -> None:
+        self._look_through = False
+        for job in [job for job in self._pending if job._cancel or self._close_by is not None]:
+            self._pending.remove(job)
+            self._never_begun(job, "canceled before its first byte")
+
     def _expire(self) -> None:
         now = time.monotonic()
+        if now < self._expire_at:
+            return
         for job in [job for job in self._pending if job._expires_at <= now]:
             self._pending.remove(job)
             do = "Print" if job._kind is Kind.TICKET else "Open"
@@ -532,7 +535,7 @@ class PrintQueue:
             error.__cause__ = job.error  # what it had waited for
             job.error = error
             self._set(job, JobState.EXPIRED)
-        self._expiring = any(job._expires_at < float("inf") for job in self._pending)
+        self._expire_at = min((job._expires_at for job in self._pending), default=float("inf"))
 
     # -- the connection ------------------------------------------------------------------------------------------
 
@@ -612,7 +615,7 @@ class PrintQueue:
             job.reasons = {}
             self._set(job, JobState.PENDING if job in again else JobState.UNCERTAIN)
         self._pending.extendleft(reversed(again))
-        self._expiring = self._expiring or any(job._expires_at < float("inf") for job in again)
+        self._expire_at = min([self._expire_at, *(job._expires_at for job in again)])
         return bool(again)
 
     @property
@@ -783,8 +786,9 @@ class PrintQueue:
     def _step(self, job: Job, flight: Flight) -> None:
         """Between two writes of a job: what others asked for, and what the printer said meanwhile."""
         self._receive(0)
-        if self._expiring:
-            self._expire()
+        if self._look_through:
+            self._drop_canceled()
+        self._expire()
         while self._asks and job._written < job.bytes_total:  # after the last byte the printer itself can be asked
             _guarded(self._asks.popleft().callback, flight.news(job) or PrinterStatus())
         out_of_time = self._close_by is not None and time.monotonic() >= self._close_by

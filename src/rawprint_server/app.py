@@ -134,18 +134,19 @@ class App:
         await asyncio.gather(*(server.wait_closed() for server in self._servers))
 
     def apply(self, config: Config) -> None:
-        """Takes over another configuration as the server runs: printers, origins, and limits of new connections.
+        """Takes over another configuration as the server runs: printers, origins, the longest message.
 
         No job is lost by it, and no connection but those of pages that are no longer allowed.
         """
         before, self._config = self._config, config
         if (before.server.host, before.server.port) != (config.server.host, config.server.port):
             log.warning("another host or port takes a restart of the server")
-        self._hub.max_message_bytes = config.server.max_message_bytes
-        self._hub.apply(config.printers)
-        for session, origins in self._sessions.items():
+        for session, origins in self._sessions.items():  # before they could hear what is new
+            session.limit(config.server.max_message_bytes)
             if not self._origin_allowed(origins):
                 session.refuse(FORBIDDEN, _close_reason(origins[0]))
+        self._hub.max_message_bytes = config.server.max_message_bytes
+        self._hub.apply(config.printers)
         log.info("the configuration was read again: %d printers", len(config.printers))
 
     async def _serve(self, connection: ServerConnection) -> None:

@@ -201,12 +201,23 @@ async def _run(config: Config, logs: Logs, file: Path | None, read: Callable[[Pa
 
         if file is None:
             await stop.wait()
+            _deafen(loop)
             return
         following = asyncio.create_task(follow(file, lambda: read(file), changed, current=config, look=look))
         await stop.wait()
+        _deafen(loop)
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await following
+
+
+def _deafen(loop: asyncio.AbstractEventLoop) -> None:
+    """From here to the end of the process another signal changes nothing: it would only spoil the exit code."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if (number := getattr(signal, name, None)) is not None:
+            with contextlib.suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _on_signal(loop: asyncio.AbstractEventLoop, number: signal.Signals, event: asyncio.Event) -> None:

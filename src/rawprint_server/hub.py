@@ -102,8 +102,9 @@ class TooLate(RawprintError):
 class _Printer:
     """One printer: its queue, and what is known of it."""
 
-    def __init__(self, name: str, config: PrinterConfig, queue: PrintQueue) -> None:
+    def __init__(self, name: str, config: PrinterConfig, queue: PrintQueue, capabilities: Capabilities) -> None:
         self.name = name
+        self.capabilities = capabilities  # of the printer that it is, or is about to be
         self.config = config
         self.address, self.dialect = queue.address, queue.dialect
         self.queue = queue
@@ -113,7 +114,7 @@ class _Printer:
         self.pending = 0  # how many of them have not begun
         self.words = Words()
         self.status: PrinterStatus | None = None  # what they say together
-        self.passed: PrinterStatus | None = None  # the last that the queue's thread, whose this is, passed on
+        self.passed: tuple[str, PrinterStatus] | None = None  # what the queue's thread passed on last, and its address
         self.heard: datetime | None = None
         self.error: RawprintError | None = None  # why nothing is known now
         self.since: datetime | None = None
@@ -156,6 +157,7 @@ class _Known:
     created: datetime
     data: bytes | memoryview | None  # until the digest stands for it
     digest: bytes = b""
+    begun: bool = False  # whether the printer was given any of it
     job: Job | None = None  # until it has ended
     view: JobView = field(init=False)  # as last told
     waiters: dict[asyncio.Future[JobView], bool] = field(default_factory=dict)  # -> until its end
@@ -282,7 +284,7 @@ class Hub:
                     f"the id {id!r} belongs to another job",
                     hint="Make a new id for every job, and repeat it only with the same data.",
                 )
-            if again.view.state not in _NOTHING_PRINTED or again.view.bytes_accepted:
+            if again.view.state not in _NOTHING_PRINTED or again.begun:
                 return again.view
         if self._stopping:
             raise JobCanceled("the server is ending", hint="Send the job again in a moment.")
@@ -296,7 +298,7 @@ class Hub:
         printer.live[key] = known  # before the printer's thread may tell of it
         try:
             job = submit(key)
-        except RawprintError:
+        except BaseException:  # no memory or no thread left: it would count as busy for ever
             del printer.live[key]
             raise
         if not self._pending:
@@ -532,26 +534,28 @@ class Hub:
 
         def on_status(status: PrinterStatus) -> None:
             # A printer that is asked every second and says the same each time does not wake the loop for that.
-            if not shared(printer.config) and _same(printer.passed, status):
+            address, last = printer.passed or ("", None)
+            if not shared(printer.config) and address == queue.address and _same(last, status):
                 printer.heard = status.at
             else:
-                printer.passed = status
-                self._post(self._heard, printer, status)
+                printer.passed = queue.address, status
+                self._post(self._heard, printer, queue.address, status)
 
         def on_failure(error: RawprintError) -> None:
             printer.passed = None
-            self._post(self._failed, printer, error)
+            self._post(self._failed, printer, queue.address, error)
 
+        capabilities = Capabilities(promised=frozenset(config.promises))
         queue = PrintQueue(
             config.address,
             config.dialect,
             on_job=on_job,
             on_status=on_status,
             on_failure=on_failure,
-            capabilities=Capabilities(promised=frozenset(config.promises)),
+            capabilities=capabilities,
             idle_release=_idle_release(config),
         )
-        printer = _Printer(name, config, queue)
+        printer = _Printer(name, config, queue, capabilities)
         if config.channels:
             printer.asides = self._aside(printer)
         self._watch(printer)
@@ -593,14 +597,14 @@ class Hub:
         before, printer.config = printer.config, config
         queue = printer.queue
         if (before.address, before.dialect) != (config.address, config.dialect):
-            queue.move(config.address, config.dialect, capabilities=Capabilities(promised=frozenset(config.promises)))
+            printer.capabilities = Capabilities()
+            queue.move(config.address, config.dialect, capabilities=printer.capabilities)
             address = parse_address(config.address)
             printer.address, printer.since = str(address), datetime.now(UTC)
             printer.dialect = config.dialect or getattr(address, "dialect", None)
             printer.words = Words()
-            printer.status = printer.error = printer.failure = None
-        else:
-            queue.capabilities.promised = frozenset(config.promises)
+            printer.status = printer.heard = printer.error = printer.failure = printer.passed = None
+        printer.capabilities.promised = frozenset(config.promises)
         queue.keep(_idle_release(config))
         if (before.address, before.channels) != (config.address, config.channels):
             if printer.asides is not None:
@@ -613,6 +617,7 @@ class Hub:
     def _leave(self, printer: _Printer) -> None:
         """Ends the printer once its last job has."""
         self._leaving.add(printer)
+        printer.told = None  # to those who listen it is gone
         with suppress(JobCanceled):
             printer.queue.watch(None)
         self._end_if_left(printer)
@@ -651,8 +656,10 @@ class Hub:
         known = printer.live.get(job.id)
         if known is None:  # its submission was refused
             return
-        if job.state.ended and known.data is not None:  # here, where nobody waits for it
-            known.digest = hashlib.sha256(known.data).digest()
+        if job.state.ended:
+            known.begun = job.bytes_accepted > 0 or getattr(job.error, "written", 0) > 0
+            if known.data is not None:  # here, where nobody waits for it
+                known.digest = hashlib.sha256(known.data).digest()
         self._post(self._follow, known, known.look(job))
 
     def _follow(self, known: _Known, view: JobView) -> None:
@@ -700,12 +707,16 @@ class Hub:
         while len(ended) > (NAMED_JOBS if known.named else ENDED_JOBS):
             del self._known[ended.popleft()]
 
-    def _heard(self, printer: _Printer, status: PrinterStatus) -> None:
+    def _heard(self, printer: _Printer, address: str, status: PrinterStatus) -> None:
+        if address != printer.address:
+            return  # it is about to move, and this is still the printer where it was
         printer.words.hear(status)
         printer.heard = status.at
         self._now(printer, None if status.source == "printer" else printer.error)
 
-    def _failed(self, printer: _Printer, error: RawprintError) -> None:
+    def _failed(self, printer: _Printer, address: str, error: RawprintError) -> None:
+        if address != printer.address:
+            return
         printer.words.forget("printer")
         if printer.error is None or printer.error.code != error.code:
             log.info("%s: %s", error.code, error.message, extra={"printer": printer.name})
@@ -718,7 +729,7 @@ class Hub:
     def _now(self, printer: _Printer, error: RawprintError | None) -> None:
         """That is how the printer stands now."""
         status = printer.words.together()
-        if (error and error.code) != (printer.error and printer.error.code) or not _same(printer.status, status):
+        if (error and error.code) != (printer.error and printer.error.code) or _said(printer.status) != _said(status):
             printer.since = datetime.now(UTC)
         printer.status, printer.error = status, error
         self._refresh(printer)
@@ -729,12 +740,10 @@ class Hub:
         if not self._listeners or printer in self._leaving:
             return
         view, told = printer.view(), printer.told
-        if told is not None and view.at != told.at:
+        if told is not None:
             younger = view.at is not None and told.at is not None and (view.at - told.at).total_seconds() >= AGE_TOLD
-            if not (view.share and younger) and msgspec.structs.replace(view, at=told.at) == told:
+            if not (view.share and younger) and msgspec.structs.replace(view, at=told.at, source=told.source) == told:
                 return
-        elif view == told:
-            return
         printer.told = view
         self._tell(messages.PrinterEvent(view))
 
@@ -776,6 +785,10 @@ class Hub:
 def _idle_release(config: PrinterConfig) -> float | None:
     """A printer that is this server's alone is never let go."""
     return SHARED_RELEASE if shared(config) else None
+
+
+def _said(status: PrinterStatus | None) -> object:
+    return status and (status.state, status.reasons)
 
 
 def _same(one: PrinterStatus | None, other: PrinterStatus | None) -> bool:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rawprint_server.config import LogConfig
 
 # What ends a line, moves a terminal's cursor, or turns the direction of reading.
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _PLAIN = re.compile(r'[^\[\]"\\\s]+(?: [^\[\]"\\\s]+)*')  # what cannot be taken for the end of its brackets
 
 

@@ -107,7 +107,7 @@ class RawItem(Struct, frozen=True):
         """
         if self.type != "raw" or self.format != "command":
             raise BadRequest(
-                f"data of type {self.type!r} and format {self.format!r} cannot be printed",
+                f"data of type {self.type[:100]!r} and format {self.format[:100]!r} cannot be printed",
                 hint='Send the printer\'s own commands: type "raw", format "command".',
             )
         if self.flavor == "attached":
@@ -127,7 +127,7 @@ class RawItem(Struct, frozen=True):
         except ValueError as error:
             raise BadRequest(f"data is not {self.flavor}") from error
         raise BadRequest(
-            f"unknown flavor {self.flavor!r}", hint='The flavors are "plain", "base64", "hex" and "attached".'
+            f"unknown flavor {self.flavor[:100]!r}", hint='The flavors are "plain", "base64", "hex" and "attached".'
         )
 
 

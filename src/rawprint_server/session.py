@@ -30,6 +30,8 @@ RESTART = 1012  # close code: the server ends or starts anew; what it has not an
 # A message above the limit is read to its end, up to this many times the limit, for the sake of the answer.
 READ_TO_REFUSE = 2
 
+FRAMES_IN_TURN = 32
+
 _NAMES = frozenset({*METHODS, "printerStatus", "subscribe", "unsubscribe"})
 
 
@@ -128,6 +130,11 @@ class Session:
             self._stopped = True
             self._reading.cancel()
 
+    def limit(self, max_message_bytes: int) -> None:
+        """Reads no message that is much longer."""
+        slack = READ_TO_REFUSE if self._connection.subprotocol == PROTOCOL else 1
+        self._connection.protocol.max_message_size = slack * max_message_bytes
+
     def leave(self) -> None:
         """Closes the connection, after `stop`."""
         self._leave.set()
@@ -135,17 +142,21 @@ class Session:
     def refuse(self, code: int, reason: str) -> None:
         """Closes the connection, as its page may not use the server any more, and reads no frame that it still sends."""
         self._last = code, reason
+        self._client.unsubscribe()
         self.stop()
         self.leave()
 
     async def _read_native(self) -> None:
-        limit = self._config.max_message_bytes
-        self._connection.protocol.max_message_size = READ_TO_REFUSE * limit
-        self._native = accent = Native(self._client, max_message_bytes=limit)
+        self.limit(self._config.max_message_bytes)
+        self._native = accent = Native(self._client)
         while True:
-            accent.answer(await self._connection.recv())
+            # Many small frames come in one read, and between them `recv` never waits: others want their turn.
+            for _ in range(FRAMES_IN_TURN):
+                accent.answer(await self._connection.recv())
+            await asyncio.sleep(0)
 
     async def _printerwebsocket(self) -> None:
+        self.limit(self._config.max_message_bytes)
         accent = PrinterWebSocket(self._client, join_commands=self._config.join_commands)
         while True:
             await accent.answer(await self._connection.recv())

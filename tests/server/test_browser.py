@@ -37,7 +37,10 @@ FLAGS = [
 ]
 PATIENCE_MS = 5000
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium (apt-get install chromium)")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium (apt-get install chromium)"),
+    pytest.mark.xdist_group("chromium"),  # one browser for all of them
+]
 
 
 @pytest.fixture(scope="module")

@@ -70,6 +70,17 @@ def test_demo_prints_one_line_and_ends_cleanly(number):
         assert "Traceback" not in err
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("second", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_another_signal_does_not_spoil_the_end(second):
+    with running("--demo", "--port", "0") as (process, _):
+        process.send_signal(signal.SIGTERM)
+        while process.poll() is None:
+            process.send_signal(getattr(signal, second))
+            time.sleep(0.001)
+        assert process.returncode == 0
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 def test_the_idle_server_is_small(tmp_path, label, receipt):
     config = tmp_path / "server.toml"

@@ -14,6 +14,7 @@ from contextlib import suppress
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from rawprint.virtual import Listener, device
 from rawprint_server import hub as hub_module
 from rawprint_server import session as session_module
 from rawprint_server.accents import native as native_module
@@ -1151,6 +1152,83 @@ def test_a_corrected_address_is_told(start):
             address = f"tcp://127.0.0.1:{port}"
             apply(server, printers={"Off": PrinterConfig(address)})
             client.event(lambda kind, data, address=address: kind == "printer" and data["address"] == address, 2.0)
+
+
+def test_a_held_printer_is_known_at_its_corrected_address(start, stack):
+    first, second = (stack.enter_context(Listener(device("tspl"))) for _ in range(2))
+    server = start({"Label": PrinterConfig(first.address, "tspl", share=False)})
+    with server.native() as client:
+        client.ask("subscribe")
+        for listener in (first, second, first):  # each says the same of itself
+            apply(server, printers={"Label": PrinterConfig(listener.address, "tspl", share=False)})
+            address = listener.address
+            client.event(lambda _, data, address=address: (data.get("address"), data.get("state")) == (address, "idle"))
+        assert client.ask("printers.status", printer="Label")["state"] == "idle"
+
+
+def test_a_move_during_a_job_tells_nothing_of_the_old_printer(start, stack, closed_port):
+    listener = stack.enter_context(Listener(device("tspl")))
+    server = start({"Label": PrinterConfig(listener.address, "tspl", poll=0)})
+    with server.native() as client:
+        client.ask("subscribe")
+        listener.stall(True)
+        job = client.print("Label", "x" * 300_000)
+        client.job_event(job["id"], "stopped")
+        apply(server, printers={"Label": PrinterConfig(f"tcp://127.0.0.1:{closed_port}", "tspl", poll=0)})
+        listener.stall(False)
+        assert client.job_event(job["id"], "delivered")
+        view = client.ask("printers.list")[0]
+        assert (view["state"], view["at"]) == ("unknown", None)
+
+
+def test_a_printer_that_comes_back_before_its_job_has_ended_is_told(server, client, label, receipt):
+    label.set("media-empty", True)
+    client.ask("subscribe")
+    client.print("Label", "x\n")
+    client.event(lambda kind, data: kind == "job" and data["reasons"])
+    everything = {"Receipt": PrinterConfig(receipt.address, "escpos"), "Label": PrinterConfig(label.address, "tspl")}
+    apply(server, printers={"Receipt": everything["Receipt"]})
+    client.event(lambda kind, data: kind == "server" and data["printers"] == ["Receipt"])
+    apply(server, printers=everything)
+    client.event(lambda kind, data: kind == "server" and data["printers"] == ["Receipt", "Label"])
+    client.event(lambda kind, data: kind == "printer" and data["name"] == "Label")
+    label.set("media-empty", False)
+
+
+def test_a_job_behind_one_that_stands_is_canceled_and_can_be_printed_again(server, client, label):
+    label.stall(True)
+    client.ask("subscribe")
+    first = client.print("Label", "x" * 300_000)
+    client.job_event(first["id"], "stopped")
+    client.print("Label", "second\n", id="b")
+    assert client.ask("jobs.cancel", id="b")["state"] == "canceled"
+    assert client.print("Label", "second\n", id="b")["state"] == "pending"
+    label.stall(False)
+    client.job_event("b", "delivered")
+    assert label.received().count(b"second\n") == 1
+
+
+def test_a_page_hears_nothing_of_the_configuration_that_shuts_it_out(start, label, receipt):
+    server = start({"Label": (label.address, "tspl")}, origins=[POS])
+    with server.native(origin=POS) as page:
+        page.ask("subscribe")
+        page.settled().clear()
+        secret = {"Label": PrinterConfig(label.address, "tspl"), "Secret": PrinterConfig(receipt.address, "escpos")}
+        apply(server, printers=secret, origins=())
+        told = []
+        with suppress(ConnectionClosed):
+            while True:
+                told.append(page.ws.recv(PATIENCE))
+        assert "Secret" not in "".join(told)
+        assert page.ws.close_code == 4403
+
+
+def test_a_longer_message_is_taken_once_the_configuration_says_so(start, label):
+    server = start({"Label": (label.address, "tspl")}, max_message_bytes=2048)
+    with server.native() as client:
+        assert client.refusal("print", printer="Label", data="x" * 3000).code == "too-large"
+        apply(server, server=ServerConfig(port=0, max_message_bytes=100_000))
+        assert client.print("Label", "x" * 50_000, wait="delivered")["bytes_accepted"] == 50_000
 
 
 def test_an_origin_that_is_withdrawn(start, label):

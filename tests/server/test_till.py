@@ -46,7 +46,10 @@ BODY = (
 )
 TAIL = b"Thank you!\n\x1dVB\x00"
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium (apt-get install chromium)")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium (apt-get install chromium)"),
+    pytest.mark.xdist_group("till"),  # one browser for all of them
+]
 
 
 class Server:

@@ -35,12 +35,10 @@ class Native:
 
     Args:
         client: The connection.
-        max_message_bytes: A longer message is refused.
     """
 
-    def __init__(self, client: Client, *, max_message_bytes: int) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
-        self._limit = max_message_bytes
         self._waiting: set[asyncio.Task[None]] = set()
 
     def answer(self, frame: str | bytes) -> None:
@@ -55,9 +53,10 @@ class Native:
                 request, attached = messages.read_attached(frame)
             uid = request.uid
             size = len(frame.encode()) if isinstance(frame, str) and not frame.isascii() else len(frame)
-            if size > self._limit:
+            limit = self._client.hub.max_message_bytes
+            if size > limit:
                 raise TooLarge(
-                    f"a message of {size} bytes: at most {self._limit} are taken",
+                    f"a message of {size} bytes: at most {limit} are taken",
                     hint="Print it in parts, or raise max_message_bytes in [server] of the configuration.",
                 )
             name = messages.read_name(request.call) or ""

@@ -89,7 +89,7 @@ class PrinterWebSocket:
                 outcome = await self._native(method, request)
             else:
                 raise UnknownCall(
-                    f"there is no call {name!r}" if name else "the call is missing",
+                    f"there is no call {name[:100]!r}" if name else "the call is missing",
                     hint=f"The calls are: {', '.join([*self._calls, *self._others])}.",
                 )
         except RawprintError as error:
