@@ -177,10 +177,47 @@ def test_a_printer_that_does_not_promise_it_never_gets_the_real_time_command(vir
 
 def test_a_mute_printer_opens_it_too(virtual, till):
     listener = virtual("escpos", clone="mute")
-    job = till(listener).open_drawer()
+    job = till(listener, idle_release=None).open_drawer()
     assert listener.wait(lambda d: d.drawer_kicks == 1, PATIENCE)
     assert job.wait(PATIENCE)
     assert job.state is JobState.DELIVERED
+
+
+@pytest.mark.parametrize("promises", [(), ("drawer-real-time",)], ids=["queued", "real-time"])
+def test_it_does_not_open_when_the_other_computer_has_gone(virtual, till, promises):
+    """A printer that serves another computer keeps what it is sent for later, when nobody may be standing there."""
+    listener = virtual("escpos")
+    with rawprint.open(listener.address, "escpos"):
+        job = till(listener, *promises).open_drawer(expires=1.0)
+        assert job.wait(PATIENCE)
+    assert job.state is JobState.EXPIRED
+    time.sleep(0.5)
+    with listener.lock:
+        assert listener.device.drawer_kicks == 0
+
+
+def test_real_time_opens_it_between_turns_without_paper(virtual, till):
+    """A ticket awaits paper on a shared printer, and the queue's turn is over."""
+    listener = virtual("escpos", media=10)
+    queue = till(listener, "drawer-real-time")
+    ticket = queue.submit(b"one espresso  2.50\n")
+    assert listener.wait(lambda d: d.reasons["media-empty"], PATIENCE)
+    time.sleep(1.2)
+    assert queue.open_drawer().wait(PATIENCE, until="taken")
+    assert listener.wait(lambda d: d.drawer_kicks == 1, PATIENCE)
+    assert not ticket.ended
+
+
+def test_it_does_not_move_to_another_printer(virtual, till):
+    listener, label = virtual("escpos"), virtual("tspl")
+    listener.set("media-empty", True)
+    queue = till(listener)
+    job = queue.open_drawer()
+    queue.move(label.address, "tspl")
+    assert job.wait(PATIENCE)
+    assert job.state is JobState.CANCELED
+    assert queue.submit(b"CLS\r\n").wait(PATIENCE)
+    assert label.printed() == b"CLS\r\n"
 
 
 @pytest.mark.parametrize(("dialect", "pin"), [("tspl", 2), (None, 2), ("escpos", 3)])

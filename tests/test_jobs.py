@@ -731,3 +731,61 @@ def test_nothing_is_left_behind(virtual):
             printing.close(0.0)
     gc.collect()
     assert threading.active_count() == with_listener == threads + 1
+
+
+# -- what must not hold a queue up ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "data",
+    [memoryview(b"CCLLSS")[::2], memoryview(b"CLS\r\n\n\n\n").cast("I"), bytearray(b"CLS"), memoryview(b"CLS")],
+    ids=["every other byte", "wide items", "bytearray", "view"],
+)
+def test_any_buffer_is_printed_as_its_bytes(virtual, queues, data):
+    listener = virtual("tspl")
+    job = queues(listener.address, "tspl").submit(data)
+    assert job.wait(PATIENCE)
+    assert (job.state, job.bytes_total) == (JobState.DELIVERED, data.nbytes if hasattr(data, "nbytes") else len(data))
+    assert listener.printed() == bytes(data)
+
+
+def test_a_job_that_cannot_be_printed_does_not_hold_up_the_others(virtual, queues, monkeypatch):
+    listener = virtual("tspl")
+    printing = queues(listener.address, "tspl")
+    shown = []
+    monkeypatch.setattr(threading, "excepthook", shown.append)
+    with contextlib.ExitStack() as stack:
+        stack.callback(monkeypatch.undo)
+        broken = printing.submit(b"BROKEN\r\n")
+        broken._data = object()
+        job = printing.submit(b"CLS\r\n")
+        assert broken.wait(PATIENCE)
+        assert job.wait(PATIENCE)
+    assert (broken.state, broken.error.code, job.state) == (JobState.FAILED, "disconnected", JobState.DELIVERED)
+    assert len(shown) == 3
+    assert listener.printed() == b"CLS\r\n"
+
+
+def test_a_job_that_was_taken_is_told_while_the_next_one_stands(virtual, queues):
+    listener = virtual("tspl", buffer_size=1000)
+    printing = queues(listener.address, "tspl")
+    first = printing.submit(b"CLS\r\n")
+    second = printing.submit(b"x" * 200_000)
+    printing.wait_for(lambda: any(id == first.id and taken == 5 for id, _, taken, *_ in printing.history))
+    assert second.wait(PATIENCE)
+
+
+def test_a_virtual_printer_with_a_wrong_address_does_not_spin(queues):
+    printing = queues("virtual://tspl?nonsense=true", "tspl")
+    printing.watch(1.0)
+    before = time.process_time()
+    time.sleep(1.0)
+    assert time.process_time() - before < 0.3
+
+
+def test_pending_counts_jobs_alone(virtual, queues):
+    listener = virtual("tspl")
+    printing = queues(listener.address, "tspl")
+    for _ in range(50):
+        printing.hear(rawprint.PrinterStatus())
+        assert printing.pending == 0

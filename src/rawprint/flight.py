@@ -53,7 +53,7 @@ class Flight:
 
     def begin(self, job: Job) -> None:
         """The job's first byte is the next one."""
-        job._start = self.printer.sent
+        job._start = self.printer.sent + self.printer.unsent
         job._before = self.printer.reported
         self.printing = job
         self._unconfirmed.append(job)
@@ -72,7 +72,7 @@ class Flight:
         if self.printing is not None:
             # The printer's own count: an error may come before the job hears of its last bytes.
             job = self.printing
-            written = min(printer.sent - job._start, job.bytes_total)
+            written = min(max(printer.sent - job._start, 0), job.bytes_total)
             if written != job._written:
                 moved.append(job)
             job._written = written

@@ -82,6 +82,7 @@ class Job:
         self._expires_at = expires_at  # monotonic seconds; not begun after that
         self._kind = kind
         self._cancel = False
+        self._breaks = 0  # how often printing it ran into a bug
         self._written = 0
         self._start = 0  # where it begins in the bytes of its connection
         self._before: PrinterStatus | None = None  # what the printer had reported when it began

@@ -73,6 +73,8 @@ _LISTEN = 0.5
 _POLL_FIRST = 5.0
 _LISTEN_HELD = 5.0  # where nobody watches
 _PROGRESS_EVERY = 0.1
+_MOST_BREAKS = 3  # of one job, in the same way
+_MOST_AT_ONCE = 256  # commands; who sends more and more does not keep the thread from its work
 
 # Time does not cure these.
 _PERMANENT = (AddressError, BackendMissing, AccessDenied, AmbiguousAddress)
@@ -150,6 +152,7 @@ class PrintQueue:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._close_by: float | None = None
+        self._arriving = 0  # jobs among the commands
 
         # All below belongs to the queue's thread.
         self._flight: Flight | None = None
@@ -159,6 +162,7 @@ class PrintQueue:
         self._asks: deque[_Ask] = deque()
         self._used = 0.0  # when the connection last carried something
         self._retry_at = 0.0
+        self._away_until = 0.0  # another computer's turn: not even a question opens the printer before
         self._retry_pause = _RETRY_FIRST
         self._failing_since: float | None = None
         self._opened_at = 0.0
@@ -184,7 +188,7 @@ class PrintQueue:
     @property
     def pending(self) -> int:
         """Jobs that have not begun."""
-        return len(self._pending) + self._commands.qsize()
+        return len(self._pending) + self._arriving
 
     @property
     def busy(self) -> bool:
@@ -208,7 +212,12 @@ class PrintQueue:
         """
         if not data:
             raise ValueError("a job needs at least one byte")
-        frozen = isinstance(data, bytes) or (isinstance(data, memoryview) and isinstance(data.obj, bytes))
+        frozen = isinstance(data, bytes) or (
+            isinstance(data, memoryview)
+            and isinstance(data.obj, bytes)
+            and data.c_contiguous
+            and data.nbytes == len(data)
+        )
         return self._submit(data if frozen else bytes(data), id, expires, Kind.TICKET)
 
     def open_drawer(self, pin: int = 2, *, id: str | None = None, expires: float = 10.0) -> Job:
@@ -317,6 +326,9 @@ class PrintQueue:
             self.last_status = None
             self._retry_at, self._retry_pause, self._failing_since = 0.0, _RETRY_FIRST, None
             self._silent_connections = 0
+            for job in [job for job in self._pending if job._kind is not Kind.TICKET]:
+                self._pending.remove(job)  # its command is of the other printer's language
+                self._never_begun(job, "the queue was moved to another printer before its first byte")
             self._polling.anew()
             self._polling.soon()
 
@@ -364,6 +376,7 @@ class PrintQueue:
                 thread.start()
                 self._thread = thread
                 atexit.register(self.close)
+            self._arriving += isinstance(command, Job)
             self._commands.put(command)  # inside: what is posted is either refused or seen by the thread's end
 
     def _wake(self) -> None:
@@ -383,7 +396,8 @@ class PrintQueue:
             with self._changed:
                 self._close_by = self._close_by or time.monotonic()
             self._release()
-            self._receive(0)
+            while not self._commands.empty():
+                self._receive(0)
             while self._pending:
                 self._never_begun(self._pending.popleft(), "the queue was closed before its first byte")
             while self._asks:
@@ -393,12 +407,19 @@ class PrintQueue:
         """Something broke that should not: what is not known to be whole is uncertain, and the queue goes on."""
         _report()
         at, self._at = self._at, None
+        broken = self._flight.printing if self._flight is not None else None
         self._lost(
             Disconnected(f"printing broke off: {error!r}", hint="please report this, with the traceback", lost=True)
         )
         self._back_off()
+        self._polling.later(self._retry_at)
         for ask in at or ():
             _guarded(ask.callback, RawprintError(f"asking broke off: {error!r}"))
+        if broken is not None and broken in self._pending:
+            broken._breaks += 1
+            if broken._breaks >= _MOST_BREAKS:  # it would hold up all others for ever
+                self._pending.remove(broken)
+                self._set(broken, JobState.FAILED)
 
     def _finished(self) -> bool:
         if self._close_by is None:
@@ -410,34 +431,40 @@ class PrintQueue:
         """Take in what other threads asked for; waits until there is something, or until it is time to work."""
         try:
             command = self._commands.get(timeout=timeout) if timeout != 0 else self._commands.get_nowait()
-            while True:
-                if isinstance(command, Job):
-                    self._enqueue(command)
-                elif command is None:
-                    self._look_through = True
-                elif isinstance(command, _Ask):
-                    self._asks.append(command)
-                else:
-                    command()
+            for _ in range(_MOST_AT_ONCE):
+                self._take_in(command)
                 command = self._commands.get_nowait()
+            self._take_in(command)
         except Empty:
             pass
 
+    def _take_in(self, command: Job | _Ask | Callable[[], None] | None) -> None:
+        if isinstance(command, Job):
+            self._enqueue(command)
+        elif command is None:
+            self._look_through = True
+        elif isinstance(command, _Ask):
+            self._asks.append(command)
+        else:
+            command()
+
     def _enqueue(self, job: Job) -> None:
         self._expire_at = min(self._expire_at, job._expires_at)
+        with self._changed:
+            self._arriving -= 1
         if job._kind is Kind.TICKET:
             self._pending.append(job)
         else:
-            kicks = sum(1 for other in self._pending if other._kind is not Kind.TICKET)
-            self._pending.insert(kicks, job)
+            kicks = [at for at, other in enumerate(self._pending, 1) if other._kind is not Kind.TICKET]
+            self._pending.insert(max(kicks, default=0), job)
 
     def _pause(self) -> float | None:
         """Seconds until there is something to do by itself; None: nothing."""
-        if self._asks:
-            return 0.0
         flight, due = self._flight, []
+        if self._asks:
+            due.append(0.0 if flight is not None else self._away_until)
         if self._pending:
-            waits = flight is not None and (self._held(flight) or (flight.awaiting and self._lets_go))
+            waits = flight is not None and (self._held(flight) or (flight.awaiting and self._keeps_back))
             due.append(self._watch_at if waits else self._retry_at)
             due.append(self._expire_at)
         if flight and flight.awaiting:
@@ -465,11 +492,17 @@ class PrintQueue:
         """Whether the connection is to be closed as soon as no job is under way."""
         return self._gives_way or self._move is not None
 
+    @property
+    def _keeps_back(self) -> bool:
+        """Whether no job may begin on this connection any more; a real-time command is no turn of its own."""
+        urgent = self._move is None and self._pending[0]._kind is Kind.KICK_REAL_TIME
+        return self._lets_go and not urgent
+
     def _work(self) -> None:
         if self._look_through:
             self._drop_canceled()
         self._expire()
-        if self._asks:
+        if self._asks and (self._flight is not None or time.monotonic() >= self._away_until):
             self._at, self._asks = self._asks, deque()
             self._answer(self._at)
             self._at = None
@@ -480,7 +513,7 @@ class PrintQueue:
         held = flight is not None and bool(self._pending) and self._held(flight)
         # A job that is there goes before the question about the last ones, but not for ever: one question in a quarter of
         # a second costs no throughput.
-        prints = self._pending and not held and not self._lets_go and now >= self._retry_at
+        prints = self._pending and not held and not self._keeps_back and now >= self._retry_at
         watch_at = self._watch_at + _WATCH if prints else self._watch_at
         if flight is not None and (flight.awaiting or held) and now >= watch_at:
             self._watch(flight)
@@ -504,7 +537,8 @@ class PrintQueue:
             return False
         if not flight.awaiting:
             self._end_turn()
-        return True
+            return True
+        return self._keeps_back
 
     @property
     def _turn_ends(self) -> float:
@@ -516,7 +550,7 @@ class PrintQueue:
     def _end_turn(self) -> None:
         self._release()
         if self._given_at >= self._opened_at:
-            self._retry_at = time.monotonic() + _GIVE_WAY
+            self._retry_at = self._away_until = time.monotonic() + _GIVE_WAY
 
     def _drop_canceled(self) -> None:
         self._look_through = False
@@ -555,7 +589,7 @@ class PrintQueue:
                     wrap=self._wrap,
                     observer=self._observer,
                 )
-            except OpenError as error:
+            except (OpenError, AddressError) as error:
                 self._failed(error)
                 self._back_off()
                 raise
@@ -718,7 +752,11 @@ class PrintQueue:
 
         def progress(_: int) -> None:
             nonlocal told
-            if flight.count() and time.monotonic() - told >= _PROGRESS_EVERY:
+            moved = flight.count()
+            for other in moved:
+                if other is not job:
+                    self._tell(other)
+            if job in moved and time.monotonic() - told >= _PROGRESS_EVERY:
                 told = time.monotonic()
                 self._tell(job)
             self._step(job, flight)
@@ -738,14 +776,19 @@ class PrintQueue:
 
         Raises nothing: where the connection has ended, the next one will tell.
         """
-        printer = flight.printer
-        if printer.unacknowledged():
+        printer, mute = flight.printer, self.capabilities.is_mute(self._dialect)
+        if printer.unacknowledged() or (mute and self._idle_release is not None and self._doubts):
             self._retry_at = time.monotonic() + _ACK_LAST
             return False
-        if job._kind is Kind.KICK_REAL_TIME or self.capabilities.is_mute(self._dialect):
+        if mute:
             return True
         try:
-            self._heard(printer.status(_ASK_TIMEOUT))
+            if job._kind is Kind.KICK_REAL_TIME:
+                printer.check(
+                    _CHECK_TIMEOUT
+                )  # a connection that is not served, or a full buffer, would keep it for later
+            else:
+                self._heard(printer.status(_ASK_TIMEOUT))
         except Disconnected as error:
             self._lost(error)
             self._back_off()
@@ -947,12 +990,14 @@ class PrintQueue:
             self._failed(error)
             self._back_off()
             polling.later(None if shared else self._retry_at)
-        except OpenError:
+        except (OpenError, AddressError):
             polling.later(None if shared else self._retry_at)
         except (NoReply, BadReply) as error:
             self._failed(error)
-            self._release()  # a new connection begins in step
             polling.later()
+            if shared and self._doubts:
+                return  # it is let go when it was silent for long enough to prove something
+            self._release()  # a new connection begins in step
         except Unsupported as error:
             self._failed(error)
         if shared:
@@ -1017,14 +1062,17 @@ class PrintQueue:
 
     def _acknowledged(self, flight: Flight) -> bool:
         """Whether the far side has taken all; if not, when to look again, and whether that is a stop."""
-        if flight.count():
+        all_taken = not flight.printer.unacknowledged()  # before the count, which may come to know of more
+        if moved := flight.count():
             self._ack_pause = _ACK_FIRST
-            for job in flight.awaiting:
-                if job.state is not JobState.STOPPED:
+            flows = flight.flowing
+            for job in moved:
+                if job.state is not JobState.STOPPED or not flows:
                     self._tell(job)
-                elif flight.flowing:
+            for job in flight.awaiting if flows else ():
+                if job.state is JobState.STOPPED:
                     self._go_on(job)
-        if not flight.printer.unacknowledged():
+        if all_taken:
             return True
         if flight.stalled:
             for job in flight.awaiting:

@@ -153,8 +153,11 @@ class Printer:
         total = len(view)
         written = 0
         self._after_job = True
-        if self._unsent:
-            self._flush(None)
+        while self._unsent:
+            self._give_rest(_TICK)
+            self._listen()
+            if progress:
+                progress(0)
         moved = time.monotonic() if timeout is not None else 0.0
         before = self.reported
         while written < total:
@@ -445,14 +448,21 @@ class Printer:
             self._no_more()
         self._quiet = True
 
-    def _flush(self, deadline: float | None) -> None:
-        """Give the rest of a question that was taken only in part: half of one would spoil what follows."""
+    @property
+    def unsent(self) -> int:
+        """How many bytes of a question must still go out before anything else."""
+        return len(self._unsent)
+
+    def _give_rest(self, timeout: float) -> int:
+        """Give more of a question that was taken only in part: half of one would spoil what follows."""
+        taken = self.transport.write(memoryview(self._unsent), timeout)
+        self.sent += taken
+        self._unsent = self._unsent[taken:]
+        return taken
+
+    def _flush(self, deadline: float) -> None:
         while self._unsent:
-            wait = _TICK if deadline is None else max(deadline - time.monotonic(), 0.0)
-            taken = self.transport.write(memoryview(self._unsent), wait)
-            self.sent += taken
-            self._unsent = self._unsent[taken:]
-            if deadline is not None and not taken:
+            if not self._give_rest(max(deadline - time.monotonic(), 0.0)):
                 raise NoReply("the printer takes no bytes, so it cannot be asked")
 
 

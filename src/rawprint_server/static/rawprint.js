@@ -863,7 +863,7 @@ class Connection {
     if (request.sentTo !== null || Date.now() < request.deadline) {
       return false;
     }
-    this.#take(request).reject(request.call === "print" && request.doubt !== null
+    this.#take(request).reject(request.doubt !== null
       ? uncertain(request.call, request.params)
       : new RawprintError("expired", `The print server was not reached in time: ${request.call} is not sent any more.`,
         "See that rawprint-server runs, then ask again."));
