@@ -1485,7 +1485,7 @@ def test_a_browser_s_permission_is_asked_for_and_its_answer_said(run, fake, firs
           return Object.assign(new EventTarget(), {{ state }});
         }} }} }} }});
         const onConnection = ({{ error }}) => {{ errors.push(error.code); if (errors.length > 2) state = "{then}"; }};
-        const error = await connect({{ timeout: 600, onConnection }}).catch(failure);
+        const error = await connect({{ timeout: 2500, onConnection }}).catch(failure);
         return [error, [...new Set(asked)], [...new Set(errors)], [...new Set(fetched)]];
     """)
     error, asked, errors, fetched = seen
