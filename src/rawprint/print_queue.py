@@ -152,9 +152,10 @@ class PrintQueue:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._close_by: float | None = None
-        self._arriving = 0  # jobs among the commands
+        self._posted = 0  # jobs
 
         # All below belongs to the queue's thread.
+        self._arrived = 0  # of the jobs posted
         self._flight: Flight | None = None
         self._pending: deque[Job] = deque()
         self._at: deque[_Ask] | None = None  # questions that the thread is busy with
@@ -188,7 +189,7 @@ class PrintQueue:
     @property
     def pending(self) -> int:
         """Jobs that have not begun."""
-        return len(self._pending) + self._arriving
+        return len(self._pending) + self._posted - self._arrived
 
     @property
     def busy(self) -> bool:
@@ -376,7 +377,7 @@ class PrintQueue:
                 thread.start()
                 self._thread = thread
                 atexit.register(self.close)
-            self._arriving += isinstance(command, Job)
+            self._posted += isinstance(command, Job)
             self._commands.put(command)  # inside: what is posted is either refused or seen by the thread's end
 
     def _wake(self) -> None:
@@ -450,8 +451,7 @@ class PrintQueue:
 
     def _enqueue(self, job: Job) -> None:
         self._expire_at = min(self._expire_at, job._expires_at)
-        with self._changed:
-            self._arriving -= 1
+        self._arrived += 1
         if job._kind is Kind.TICKET:
             self._pending.append(job)
         else:

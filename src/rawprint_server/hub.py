@@ -160,6 +160,7 @@ class _Known:
     begun: bool = False  # whether the printer was given any of it
     job: Job | None = None  # until it has ended
     view: JobView = field(init=False)  # as last told
+    passed: JobView | None = None  # what the queue's thread passed on last
     waiters: dict[asyncio.Future[JobView], bool] = field(default_factory=dict)  # -> until its end
 
     def is_of(self, printer: _Printer, data: bytes | memoryview) -> bool:
@@ -660,7 +661,10 @@ class Hub:
             known.begun = job.bytes_accepted > 0 or getattr(job.error, "written", 0) > 0
             if known.data is not None:  # here, where nobody waits for it
                 known.digest = hashlib.sha256(known.data).digest()
-        self._post(self._follow, known, known.look(job))
+        view = known.look(job)
+        if view != known.passed:  # a step that shows in nothing does not wake the loop
+            known.passed = view
+            self._post(self._follow, known, view)
 
     def _follow(self, known: _Known, view: JobView) -> None:
         before, printer = known.view, known.printer
