@@ -182,7 +182,7 @@ def test_the_example_page_lists_the_printers_and_prints(open_page, server, site,
     assert jobs_in(received) == label
 
 
-def test_the_label_page_prints_what_it_shows_and_follows_it(open_page, server, site, printer, set_reason) -> None:
+def test_the_label_page_prints_what_it_shows_and_follows_it(server, open_page, site, printer, set_reason) -> None:
     page = open_page(f"{site}/label.html?server={server}")
     expect(page.locator("#printers")).to_have_value("Label")
     page.get_by_label("Text").fill('5" pipe')
