@@ -47,9 +47,6 @@ __version__ = "0.1.0"
 #: The printer languages whose status rawprint reads, by name.
 DIALECTS = tuple(_DIALECTS)
 
-#: Language -> the names of the questions that make up its status, as `Capabilities` uses them.
-QUERIES = {name: tuple(query.name for query in dialect.queries) for name, dialect in _DIALECTS.items()}
-
 #: Language -> what may be promised of a printer in `Capabilities`: that it answers a question, or knows a command.
 PROMISES = {name: dialect.promises for name, dialect in _DIALECTS.items()}
 
@@ -64,7 +61,6 @@ __all__ = [
     "DIALECTS",
     "DRAWER_PINS",
     "PROMISES",
-    "QUERIES",
     "AccessDenied",
     "AddressError",
     "AmbiguousAddress",

@@ -61,7 +61,7 @@ class Job:
     def __init__(
         self,
         id: str,
-        data: bytes | bytearray | memoryview,
+        data: bytes | memoryview,
         changed: threading.Condition,
         wake: Callable[[], None],
         *,
@@ -78,7 +78,7 @@ class Job:
         self._changed = changed
         self._wake = wake
         # All below belongs to the queue's thread, which lets go of the data when the job has ended.
-        self._data = data
+        self._data: bytes | memoryview = data
         self._expires_at = expires_at  # monotonic seconds; not begun after that
         self._kind = kind
         self._cancel = False

@@ -213,13 +213,7 @@ class PrintQueue:
         """
         if not data:
             raise ValueError("a job needs at least one byte")
-        frozen = isinstance(data, bytes) or (
-            isinstance(data, memoryview)
-            and isinstance(data.obj, bytes)
-            and data.c_contiguous
-            and data.nbytes == len(data)
-        )
-        return self._submit(data if frozen else bytes(data), id, expires, Kind.TICKET)
+        return self._submit(_frozen(data), id, expires, Kind.TICKET)
 
     def open_drawer(self, pin: int = 2, *, id: str | None = None, expires: float = 10.0) -> Job:
         """Open the cash drawer at the printer: before the jobs that wait, never in the middle of one.
@@ -247,7 +241,7 @@ class PrintQueue:
             )
         return self._submit(commands[pin], id, expires, kind)
 
-    def _submit(self, data: bytes | bytearray | memoryview, id: str | None, expires: float | None, kind: Kind) -> Job:
+    def _submit(self, data: bytes | memoryview, id: str | None, expires: float | None, kind: Kind) -> Job:
         job = Job(
             id or os.urandom(8).hex(),
             data,
@@ -499,9 +493,7 @@ class PrintQueue:
         return self._lets_go and not urgent
 
     def _work(self) -> None:
-        if self._look_through:
-            self._drop_canceled()
-        self._expire()
+        self._weed_out()
         if self._asks and (self._flight is not None or time.monotonic() >= self._away_until):
             self._at, self._asks = self._asks, deque()
             self._answer(self._at)
@@ -552,13 +544,13 @@ class PrintQueue:
         if self._given_at >= self._opened_at:
             self._retry_at = self._away_until = time.monotonic() + _GIVE_WAY
 
-    def _drop_canceled(self) -> None:
-        self._look_through = False
-        for job in [job for job in self._pending if job._cancel or self._close_by is not None]:
-            self._pending.remove(job)
-            self._never_begun(job, "canceled before its first byte")
-
-    def _expire(self) -> None:
+    def _weed_out(self) -> None:
+        """End pending jobs that were canceled, or whose time is up."""
+        if self._look_through:
+            self._look_through = False
+            for job in [job for job in self._pending if job._cancel or self._close_by is not None]:
+                self._pending.remove(job)
+                self._never_begun(job, "canceled before its first byte")
         now = time.monotonic()
         if now < self._expire_at:
             return
@@ -786,7 +778,7 @@ class PrintQueue:
             if job._kind is Kind.KICK_REAL_TIME:
                 printer.check(
                     _CHECK_TIMEOUT
-                )  # a connection that is not served, or a full buffer, would keep it for later
+                )  # one that is not served, or whose buffer is full, would keep it for later
             else:
                 self._heard(printer.status(_ASK_TIMEOUT))
         except Disconnected as error:
@@ -829,9 +821,7 @@ class PrintQueue:
     def _step(self, job: Job, flight: Flight) -> None:
         """Between two writes of a job: what others asked for, and what the printer said meanwhile."""
         self._receive(0)
-        if self._look_through:
-            self._drop_canceled()
-        self._expire()
+        self._weed_out()
         while self._asks and job._written < job.bytes_total:  # after the last byte the printer itself can be asked
             _guarded(self._asks.popleft().callback, flight.news(job) or PrinterStatus())
         out_of_time = self._close_by is not None and time.monotonic() >= self._close_by
@@ -1137,6 +1127,16 @@ class PrintQueue:
             self._delivered(job, flight, *evidence)
         if jobs:
             self._used = time.monotonic()
+
+
+def _frozen(data: bytes | bytearray | memoryview) -> bytes | memoryview:
+    """The same bytes, which nobody can change: copied only where somebody could, or where they are not in one row."""
+    if isinstance(data, bytes):
+        return data
+    if isinstance(data, memoryview) and isinstance(data.obj, bytes):
+        in_one_row = data.c_contiguous and data.nbytes == len(data)
+        return data if in_one_row else bytes(data)
+    return bytes(data)
 
 
 def _feeds() -> Unsupported:

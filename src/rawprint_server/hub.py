@@ -106,6 +106,7 @@ class _Printer:
         self.name = name
         self.capabilities = capabilities  # of the printer that it is, or is about to be
         self.config = config
+        self.share = shared(config)
         self.address, self.dialect = queue.address, queue.dialect
         self.queue = queue
         self.asides: AsideWatch | None = None
@@ -139,7 +140,7 @@ class _Printer:
             source=None if status is None else status.source,
             busy=len(self.live) > self.pending,
             pending=self.pending,
-            share=shared(config),
+            share=self.share,
             drawer=bool(DRAWER_PINS.get(self.dialect or "")),
             encoding=config.encoding,
             media=Media(config.width_mm, config.height_mm, config.gap_mm, config.dpi, config.cut),
@@ -517,10 +518,9 @@ class Hub:
         """Ends all queues at the same time; a job in print may finish within 5 s."""
         self._stopping = True
         printers = [*self._printers.values(), *self._leaving]
-        if not printers:
-            return
-        with ThreadPoolExecutor(len(printers)) as pool:
-            await asyncio.gather(*(self._loop.run_in_executor(pool, _close, printer) for printer in printers))
+        if printers:
+            with ThreadPoolExecutor(len(printers)) as pool:
+                await asyncio.gather(*(self._loop.run_in_executor(pool, _close, printer) for printer in printers))
         if self._trim is not None:
             self._trim.cancel()
         if self._background:
@@ -535,8 +535,9 @@ class Hub:
 
         def on_status(status: PrinterStatus) -> None:
             # A printer that is asked every second and says the same each time does not wake the loop for that.
-            address, last = printer.passed or ("", None)
-            if not shared(printer.config) and address == queue.address and _same(last, status):
+            address, last = printer.passed or ("", status)
+            same = address == queue.address and _said(last) == _said(status) and last.source == status.source
+            if same and not printer.share:
                 printer.heard = status.at
             else:
                 printer.passed = queue.address, status
@@ -576,7 +577,7 @@ class Hub:
         with suppress(JobCanceled):  # the queue has been closed
             if not self._listeners:
                 printer.queue.watch(None)
-            elif shared(printer.config):
+            elif printer.share:
                 printer.queue.watch(printer.config.poll or None)
             else:
                 printer.queue.watch(LIVE_POLL)
@@ -585,7 +586,7 @@ class Hub:
     def _pace(self, printer: _Printer) -> None:
         """The other channels are asked while the printer itself cannot be: it is shared, or a job is under way."""
         if printer.asides is not None:
-            interval = ASIDE_POLL if printer.live or (self._listeners and shared(printer.config)) else 0.0
+            interval = ASIDE_POLL if printer.live or (self._listeners and printer.share) else 0.0
             if printer.asides.interval != interval:
                 printer.asides.interval = interval
 
@@ -596,6 +597,7 @@ class Hub:
 
     def _change(self, printer: _Printer, config: PrinterConfig) -> None:
         before, printer.config = printer.config, config
+        printer.share = shared(config)
         queue = printer.queue
         if (before.address, before.dialect) != (config.address, config.dialect):
             printer.capabilities = Capabilities()
@@ -609,11 +611,8 @@ class Hub:
         queue.keep(_idle_release(config))
         if (before.address, before.channels) != (config.address, config.channels):
             if printer.asides is not None:
-                self._end_aside(printer.asides)
+                self._in_background(printer.asides.close)
             printer.asides = self._aside(printer) if config.channels else None
-
-    def _end_aside(self, asides: AsideWatch) -> None:
-        self._in_background(asides.close)
 
     def _leave(self, printer: _Printer) -> None:
         """Ends the printer once its last job has."""
@@ -793,12 +792,6 @@ def _idle_release(config: PrinterConfig) -> float | None:
 
 def _said(status: PrinterStatus | None) -> object:
     return status and (status.state, status.reasons)
-
-
-def _same(one: PrinterStatus | None, other: PrinterStatus | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return one.state is other.state and one.reasons == other.reasons and one.source == other.source
 
 
 def _too_late(id: str) -> TooLate:

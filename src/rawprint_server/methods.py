@@ -22,6 +22,7 @@ from rawprint_server.messages import (
     PrinterView,
     PrintParams,
     RawItem,
+    Snapshot,
     TooLarge,
     Version,
     read,
@@ -33,16 +34,22 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from rawprint_server.hub import Hub
+    from rawprint_server.session import Client
 
 ASK_SECONDS = 3.0  # how long `printers.status` waits for the printer
 
 
 class Call(NamedTuple):
-    """What a method gets: its parameters, still encoded, and the bytes that came attached, where the accent has such."""
+    """What a method gets: who asks, the parameters, still encoded, and the bytes that came attached, if any."""
 
-    hub: Hub
+    client: Client
     params: Raw
     attached: memoryview | None = None
+
+    @property
+    def hub(self) -> Hub:
+        """The printers."""
+        return self.client.hub
 
 
 class Method(Protocol):
@@ -123,6 +130,16 @@ async def jobs_cancel(call: Call, /) -> JobView:
     return await call.hub.cancel(read(call.params, JobParams).id)
 
 
+def subscribe(call: Call, /) -> Snapshot:
+    """Everything known; from here on the client hears of every change."""
+    return call.client.subscribe()
+
+
+def unsubscribe(call: Call, /) -> None:
+    """The client hears of no change any more."""
+    call.client.unsubscribe()
+
+
 METHODS: Mapping[str, Method] = {
     "server.version": server_version,
     "printers.find": printers_find,
@@ -133,6 +150,8 @@ METHODS: Mapping[str, Method] = {
     "jobs.get": jobs_get,
     "jobs.list": jobs_list,
     "jobs.cancel": jobs_cancel,
+    "subscribe": subscribe,
+    "unsubscribe": unsubscribe,
 }
 
 

@@ -32,7 +32,7 @@ READ_TO_REFUSE = 2
 
 FRAMES_IN_TURN = 32
 
-_NAMES = frozenset({*METHODS, "printerStatus", "subscribe", "unsubscribe"})
+_NAMES = frozenset({*METHODS, "printerStatus"})
 
 
 @dataclass(slots=True)
@@ -109,6 +109,7 @@ class Session:
         """
         self._reading = asyncio.current_task()
         try:
+            self.limit(self._config.max_message_bytes)
             with suppress(ConnectionClosed):
                 if self._connection.subprotocol == PROTOCOL:
                     await self._read_native()
@@ -147,7 +148,6 @@ class Session:
         self.leave()
 
     async def _read_native(self) -> None:
-        self.limit(self._config.max_message_bytes)
         self._native = accent = Native(self._client)
         while True:
             # Many small frames come in one read, and between them `recv` never waits: others want their turn.
@@ -156,7 +156,6 @@ class Session:
             await asyncio.sleep(0)
 
     async def _printerwebsocket(self) -> None:
-        self.limit(self._config.max_message_bytes)
         accent = PrinterWebSocket(self._client, join_commands=self._config.join_commands)
         while True:
             await accent.answer(await self._connection.recv())

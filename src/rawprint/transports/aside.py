@@ -71,7 +71,7 @@ def exchange(
 def _by_udp(
     host: str, port: int, request: bytes, read: Callable[[bytes], Result | None], deadline: float
 ) -> tuple[bytes, Result]:
-    targets = _look_up(host, port)
+    targets = tcp.look_up(host, port, socket.SOCK_DGRAM)[:_MOST_ADDRESSES]
     failure: OpenError | NoReply | None = None
     for place, (family, target) in enumerate(targets):
         now = time.monotonic()
@@ -81,16 +81,6 @@ def _by_udp(
             if failure is None or isinstance(failure, OpenError):  # that one of them is silent says more
                 failure = error
     raise failure or PrinterNotFound(f"{host} has no address", hint=_OFF_HINT)
-
-
-def _look_up(host: str, port: int) -> list[tuple[int, tuple[str, int]]]:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-    except (OSError, UnicodeError) as error:
-        raise PrinterNotFound(
-            f"no host is called {host}", hint="check the name, or write the printer's IP address"
-        ) from error
-    return [(family, target) for family, _, _, _, target in found[:_MOST_ADDRESSES]]  # type: ignore[misc]
 
 
 def _ask(

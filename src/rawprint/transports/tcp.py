@@ -60,7 +60,7 @@ def open_address(address: Address, timeout: float) -> Transport:
         return TcpTransport(_connect(address, socket.AF_INET, (address.host, address.port), timeout), address)
     deadline = time.monotonic() + timeout
     failure: OpenError | None = None
-    for family, target in _look_up(address.host, address.port):
+    for family, target in look_up(address.host, address.port, socket.SOCK_STREAM):
         try:
             sock = _connect(address, family, target, max(deadline - time.monotonic(), 0.001))
         except OpenError as error:
@@ -109,9 +109,14 @@ def _is_ipv4(host: str) -> bool:
     return True
 
 
-def _look_up(host: str, port: int) -> list[tuple[int, tuple[str, int]]]:
+def look_up(host: str, port: int, kind: socket.SocketKind) -> list[tuple[int, tuple[str, int]]]:
+    """Address family and target of each address that the host has.
+
+    Raises:
+        PrinterNotFound: There is no such host.
+    """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, type=kind)
     except (OSError, UnicodeError) as error:
         raise PrinterNotFound(
             f"no host is called {host}", hint="check the name, or write the printer's IP address"

@@ -86,14 +86,10 @@ class Native:
     def _call(self, name: str, params: Raw, attached: memoryview | None) -> Any:
         method = METHODS.get(name)
         if method is not None:
-            return method(Call(self._client.hub, params, attached))
-        if name == "subscribe":
-            return self._client.subscribe()
-        if name == "unsubscribe":
-            return self._client.unsubscribe()
+            return method(Call(self._client, params, attached))
         raise UnknownCall(
             f"there is no call {name[:100]!r}" if name else "the call is missing",
-            hint=f"The calls are: {', '.join([*METHODS, 'subscribe', 'unsubscribe'])}.",
+            hint=f"The calls are: {', '.join(METHODS)}.",
         )
 
     def _wait(self, name: str, uid: Raw, result: Awaitable[Any]) -> None:

@@ -63,9 +63,7 @@ class PrinterWebSocket:
             "printerStatus": self._printer_status,
         }
         self._others: Mapping[str, Method] = {
-            **{name: method for name, method in METHODS.items() if name not in self._calls},
-            "subscribe": lambda _: client.subscribe(),
-            "unsubscribe": lambda _: client.unsubscribe(),
+            name: method for name, method in METHODS.items() if name not in self._calls
         }
 
     async def answer(self, frame: str | bytes) -> None:
@@ -192,7 +190,7 @@ class PrinterWebSocket:
         reply: Struct
         outcome = "ok"
         try:
-            result = method(Call(self._hub, request.params))
+            result = method(Call(self._client, request.params))
             reply = messages.Result(uid=request.uid, result=await result if isawaitable(result) else result)
         except RawprintError as error:
             outcome = error.code
