@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
 from rawprint.errors import BackendMissing, OpenError
-from rawprint.transports.base import Transport
+from rawprint.transports.base import Found, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rawprint.address import Address
 
-__all__ = ["Transport", "open_address"]
+__all__ = ["Found", "Transport", "finders", "open_address"]
 
-# scheme -> module with open_address(address, timeout); imported when first asked for
+# scheme -> module with open_address(address, timeout), and find() where this machine can be asked for printers;
+# imported when first asked for
 _MODULES = {
     "tcp": "rawprint.transports.tcp",
+    # Windows' own driver for USB printers needs no other one in its place.
+    "usb": "rawprint.transports.usbprint" if sys.platform == "win32" else "rawprint.transports.usb",
+    "serial": "rawprint.transports.serial",
+    "lp": "rawprint.transports.lp",
     "virtual": "rawprint.transports.virtual",
 }
+_FINDERS = ("usb", "lp", "serial")
 
 
 def open_address(address: Address, timeout: float) -> Transport:
@@ -33,19 +40,38 @@ def open_address(address: Address, timeout: float) -> Transport:
     Raises:
         OpenError: One of its subclasses; BackendMissing where there is no transport for the scheme.
     """
-    name = _MODULES.get(address.scheme)
-    if name is None:
-        raise BackendMissing(
-            f"there is no transport for {address.scheme}:// yet",
-            hint=f"addresses that can be opened begin with {', '.join(s + '://' for s in _MODULES)}",
-        )
     try:
-        opener = _opener(name)
+        opener = _opener(_MODULES[address.scheme])
+    except ImportError as error:
+        raise _missing(address.scheme, error) from error
     except OSError as error:  # such as: no more file descriptors
         raise OpenError(
             f"cannot load the transport for {address.scheme}://: {error}", hint="see what this system is short of"
         ) from error
     return opener(address, timeout)
+
+
+def finders() -> dict[str, Callable[[], list[Found]]]:
+    """For each scheme whose printers this machine can list: what lists them.
+
+    A finder may take a second, and raises BackendMissing where something that it needs is not there.
+    """
+    return {scheme: lambda scheme=scheme: _find(scheme) for scheme in _FINDERS}  # type: ignore[misc]
+
+
+def _find(scheme: str) -> list[Found]:
+    try:
+        module = importlib.import_module(_MODULES[scheme])
+    except ImportError as error:
+        raise _missing(scheme, error) from error
+    found: list[Found] = module.find()
+    return found
+
+
+def _missing(scheme: str, error: ImportError) -> BackendMissing:
+    return BackendMissing(
+        f"{scheme}:// needs a Python package that is not here: {error.name}", hint="install rawprint with all it needs"
+    )
 
 
 @cache

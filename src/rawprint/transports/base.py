@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rawprint.errors import OpenError
     from rawprint.status import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A printer that a transport sees on this machine. Finding one claims nothing and sends no byte to it.
+
+    Attributes:
+        address: Opens exactly this printer.
+        make_model: Maker and model as the printer or its port names itself; may be empty.
+        serial: Its serial number; may be empty.
+        device_id: Its IEEE 1284 device id, where the system told it without opening the printer; may be empty.
+        error: Why it cannot be opened now, where that is known.
+    """
+
+    address: str
+    make_model: str = ""
+    serial: str = ""
+    device_id: str = ""
+    error: OpenError | None = None
 
 
 class Transport(ABC):
@@ -18,8 +39,9 @@ class Transport(ABC):
     returns it open, and after `close` or Disconnected every call raises Disconnected.
     """
 
-    #: What the count of `write` less `unacknowledged` proves: "acknowledged" (the far side's host has the bytes),
-    #: "handed-over" (this system took them and cannot say more). It becomes the evidence of a job.
+    #: What the count of `write` less `unacknowledged` proves: "acknowledged" (the far side has the bytes: its network
+    #: host, or its USB controller), "handed-over" (this system took them and cannot say more). It becomes the evidence
+    #: of a job.
     counts: ClassVar[str] = "handed-over"
 
     @abstractmethod
@@ -48,7 +70,14 @@ class Transport(ABC):
         return 0
 
     def line_status(self) -> Mapping[Reason, bool]:
-        """What the cable itself says, out of band, without touching the byte stream; often nothing."""
+        """What the cable itself says, out of band, without touching the byte stream; often nothing.
+
+        It may be asked while bytes are under way, and takes a few milliseconds at most. A printer's own words count
+        for more: many printers answer the same here for ever.
+
+        Raises:
+            Disconnected: The connection has ended.
+        """
         return {}
 
     @abstractmethod
