@@ -86,10 +86,11 @@ def test_unknown_host():
         rawprint.open("tcp://no-such-host.invalid", "tspl")
 
 
-def test_other_schemes_say_that_they_have_no_transport():
-    for address in ("usb://1203:0172", "serial:///dev/ttyUSB0", "lp:///dev/usb/lp0"):
-        with pytest.raises(rawprint.BackendMissing, match="no transport"):
-            rawprint.open(address, "tspl")
+@pytest.mark.parametrize("address", ["usb://ffff:ffff", "serial:///dev/rawprint-none", "lp:///dev/usb/rawprint-none"])
+def test_what_is_not_plugged_in_is_not_found(address):
+    with pytest.raises(rawprint.PrinterNotFound) as caught:
+        rawprint.open(address, "tspl")
+    assert caught.value.hint
 
 
 # -- strangers at the port ------------------------------------------------------------------------------------------

@@ -41,6 +41,8 @@ from rawprint.status import Exchange, PrinterState, PrinterStatus, Reason
 
 if TYPE_CHECKING:
     from rawprint.aside import AsideWatch, ask_aside
+    from rawprint.discovery import Discovery, discover
+    from rawprint.transports import Found
 
 __version__ = "0.1.0"
 
@@ -69,7 +71,9 @@ __all__ = [
     "BadReply",
     "Capabilities",
     "Disconnected",
+    "Discovery",
     "Exchange",
+    "Found",
     "Job",
     "JobCanceled",
     "JobExpired",
@@ -87,6 +91,7 @@ __all__ = [
     "Unsupported",
     "WriteStalled",
     "ask_aside",
+    "discover",
     "open",
     "parse_address",
 ]
@@ -98,4 +103,8 @@ def __getattr__(name: str) -> object:
         from rawprint import aside  # noqa: PLC0415
 
         return getattr(aside, name)
+    if name in {"Discovery", "Found", "discover"}:
+        from rawprint import discovery, transports  # noqa: PLC0415
+
+        return getattr(transports if name == "Found" else discovery, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

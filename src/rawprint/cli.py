@@ -40,6 +40,7 @@ INTERRUPTED = 130  # as a shell reports Ctrl-C
 _GOOD_ENDS = (rawprint.JobState.COMPLETED, rawprint.JobState.DELIVERED)
 _WATCH_EVERY = 0.5
 _RETRY_LAST = 5.0
+_UDEV_HELP = "rawprint udev | sudo tee /etc/udev/rules.d/70-rawprint.rules, then plug the printer in again"
 
 
 class UsageError(RawprintError):
@@ -125,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"rawprint {rawprint.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_list(commands)
     _add_status(commands)
     _add_print(commands)
     _add_simulate(commands)
@@ -138,7 +140,18 @@ def _parser() -> argparse.ArgumentParser:
     trace.add_argument("address", metavar="ADDRESS")
     trace.add_argument("--output", "-o", metavar="FILE", type=Path, help="write the transcript here")
     trace.set_defaults(run=_trace)
+    udev = commands.add_parser(
+        "udev", help="print the udev rules that let users open USB printers (Linux)", description=_UDEV_HELP
+    )
+    udev.set_defaults(run=_udev)
     return parser
+
+
+def _add_list(commands: Any) -> None:
+    parser = commands.add_parser("list", help="list the printers of this machine, and its serial ports")
+    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    parser.add_argument("--timeout", type=_seconds, default=3.0, metavar="S", help="seconds (default 3)")
+    parser.set_defaults(run=_list)
 
 
 def _add_status(commands: Any) -> None:
@@ -201,6 +214,41 @@ def _seconds(text: str) -> float:
     if not 0 < value < 1e9:
         raise argparse.ArgumentTypeError("a number of seconds above 0")
     return value
+
+
+# -- list, udev ----------------------------------------------------------------------------------------------------
+
+
+def _list(options: argparse.Namespace) -> int:
+    found, failures = rawprint.discover(options.timeout)
+    if options.json:
+        _print_json([found_view(one) for one in found])
+    for one in () if options.json else found:
+        what = " ".join(filter(None, (one.make_model, one.serial and f"({one.serial})")))
+        _out(f"{one.address}  {what}".rstrip() + (f"  {one.error.code}: {one.error.hint}" if one.error else ""))
+    for error in failures.values():
+        _complain(error, as_json=False)
+    if not found and not failures and not options.json:
+        _say("no printer was found on this machine; one on the network has an address like tcp://192.168.1.50")
+    return CANNOT_OPEN if failures and not found else FINE
+
+
+def found_view(found: rawprint.Found) -> dict[str, object]:
+    """A Found as JSON shows it; `dialect` is null: listing asks no printer which language it speaks."""
+    return {
+        "address": found.address,
+        "make_model": found.make_model,
+        "dialect": None,
+        "serial": found.serial,
+        "error": error_view(found.error) if found.error else None,
+    }
+
+
+def _udev(options: argparse.Namespace) -> int:  # noqa: ARG001
+    from rawprint.transports.usb_quirks import udev_rules  # noqa: PLC0415
+
+    _out(udev_rules().rstrip())
+    return FINE
 
 
 # -- status --------------------------------------------------------------------------------------------------------

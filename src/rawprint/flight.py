@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # No byte taken for so long: the job is `stopped`. A printer that works takes some all the time.
 STALL = 1.0
+# A printer that takes nothing for so long has its cable asked why, and again so often (seconds); usblp asks every 1.5 s.
+LINE_AFTER, LINE_EVERY = 0.2, 0.4
 # After the last byte the printer is asked until it was found healthy and idle so often, over at least so long: right
 # after the data it may not have begun yet, and a small ticket fits into its buffer whole. A printer that cannot be asked
 # is judged by its connection, which must have held as long.
@@ -42,6 +44,8 @@ class Flight:
         self.awaiting: list[Job] = []
         self._unconfirmed: deque[Job] = deque()  # jobs of which the far side has not taken every byte
         self._moved = self._moved_before = time.monotonic()
+        self._line: PrinterStatus | None = None
+        self._line_at = 0.0
 
     def jobs(self) -> Iterator[Job]:
         """Every job of the connection that has not ended."""
@@ -101,6 +105,20 @@ class Flight:
         return time.monotonic() - self._moved_before < STALL / 2
 
     # -- words ---------------------------------------------------------------------------------------------------
+
+    def line(self) -> PrinterStatus | None:
+        """What the cable says of a printer that takes no bytes, or cannot be asked; None: nothing.
+
+        Raises:
+            Disconnected: It was unplugged.
+        """
+        now = time.monotonic()
+        if self.printing is not None and now - self._moved < LINE_AFTER:
+            self._line = None
+        elif now >= self._line_at:
+            self._line_at = now + LINE_EVERY
+            self._line = self.printer.line_status()
+        return self._line
 
     @property
     def held(self) -> bool:

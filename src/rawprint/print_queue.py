@@ -829,6 +829,8 @@ class PrintQueue:
             raise JobCanceled("canceled in the middle of the job", written=job._written)
         self._notice(flight.printer)
         said = flight.news(job)
+        if said is None or said.state is not PrinterState.STOPPED:
+            said = self._line(flight)
         if said is not None and said.state is PrinterState.STOPPED:
             self._stop(job, said)
         elif flight.stalled:
@@ -887,6 +889,17 @@ class PrintQueue:
         if printer.reported is not None and printer.reported is not self._noticed:
             self._noticed = printer.reported
             self._pass_on(printer.reported)
+
+    def _line(self, flight: Flight) -> PrinterStatus | None:
+        """What the cable says of a printer that takes nothing, or cannot be asked; passed on as it comes and goes."""
+        line = flight.line()
+        before = self.last_status is not None and self.last_status.source == "line"
+        if line is not None:
+            if not before or self.last_status is None or self.last_status.reasons != line.reasons:
+                self._pass_on(line)
+        elif before:  # it goes on; more it does not say
+            self._pass_on(flight.printer.reported or PrinterStatus())
+        return line
 
     def _heard(self, status: PrinterStatus) -> None:
         """Pass on an answer."""
@@ -969,6 +982,7 @@ class PrintQueue:
             polling.later()
             if mute:
                 flight.printer.listen()
+                self._line(flight)
             else:
                 self._look(flight.printer, _ASK_TIMEOUT, on_trial=polling.on_trial)
             self._back_to_normal()
@@ -1067,7 +1081,7 @@ class PrintQueue:
         if flight.stalled:
             for job in flight.awaiting:
                 if not job.taken:
-                    self._stop(job, flight.news(job))
+                    self._stop(job, flight.news(job) or self._line(flight))
         self._watch_at = time.monotonic() + self._ack_pause
         self._ack_pause = min(self._ack_pause * 2, _ACK_LAST)
         return False
@@ -1089,16 +1103,17 @@ class PrintQueue:
 
     def _judge_by_connection(self, flight: Flight) -> None:
         """The printer cannot be asked: if the connection holds a while after the last byte, it took them."""
-        if flight.held:  # but it has said unasked that it is stopped
+        said = flight.printer.reported if flight.held else self._line(flight)
+        if said is not None and said.state is PrinterState.STOPPED:  # but it has said unasked that it is stopped
             now = time.monotonic()
             self._silent_since = self._silent_since or now
             if now - self._silent_since < SILENCE:
                 for job in flight.awaiting:
-                    self._stop(job, flight.printer.reported)
+                    self._stop(job, said)
                 self._hold(flight)
                 return
             flight.printer.reported = self.last_status = None
-            self._silent_since = None
+        self._silent_since = None
         done, self._watch_at = flight.outlasted()
         self._deliver(done, flight)
 
@@ -1119,7 +1134,7 @@ class PrintQueue:
             return
         for job in flight.awaiting:
             if job.state is not JobState.STOPPED and now - self._silent_since >= _ASK_TIMEOUT:
-                self._stop(job, None)
+                self._stop(job, self._line(flight))
 
     def _deliver(self, jobs: list[Job], flight: Flight, *evidence: str) -> None:
         flight.end(jobs)

@@ -209,6 +209,17 @@ class Printer:
             pause = min(pause * 2, 0.05)
         return True
 
+    def line_status(self) -> PrinterStatus | None:
+        """What the cable itself says, beside the bytes and also in the middle of a job; None: nothing.
+
+        It is a hint: many printers say the same there for ever, so what they answer in their language goes before it.
+
+        Raises:
+            Disconnected: The connection ended.
+        """
+        reasons = self.transport.line_status()
+        return PrinterStatus(reasons, source="line") if reasons else None
+
     # -- listening -----------------------------------------------------------------------------------------------
 
     def listen(self, timeout: float = 0.0) -> PrinterStatus | None:
@@ -275,10 +286,11 @@ class Printer:
             timeout: Seconds for the whole exchange.
 
         Returns:
-            What it said. Without a dialect: nothing, so `unknown`.
+            What it said, in its language; where it has none, or takes no bytes, what the cable says (`source` is
+            "line"), which is often nothing, so `unknown`.
 
         Raises:
-            NoReply: It did not answer in time. That says nothing about its state.
+            NoReply: It did not answer in time, and the cable says nothing either. That says nothing about its state.
             BadReply: It answered something else, or more than was asked.
             Disconnected: The connection ended.
         """
@@ -290,7 +302,7 @@ class Printer:
     def _exchange(self, timeout: float, *, only_required: bool) -> PrinterStatus:
         dialect = self.dialect
         if dialect is None:
-            return PrinterStatus()
+            return self.line_status() or PrinterStatus()
         deadline = time.monotonic() + timeout
         answers: dict[str, Decoded] = {}
         exchanges: list[Exchange] = []
@@ -313,9 +325,13 @@ class Printer:
                 f"the printer may speak another language than {dialect.name}, or another program may use it"
             )
             raise
+        except NoReply:
+            # It takes no more bytes, or is too busy; the cable may know why.
+            line = self.line_status()
+            if line is None or only_required:
+                raise
+            return line
         said = [a.processing for a in answers.values() if a.processing is not None]
-        for reason, true in self.transport.line_status().items():
-            reasons[reason] = reasons.get(reason, False) or true
         return PrinterStatus(reasons, processing=any(said) if said else None, raw=tuple(exchanges))
 
     def _question(self, query: Query, deadline: float, exchanges: list[Exchange]) -> Decoded | None:
@@ -326,8 +342,9 @@ class Printer:
         try:
             decoded, raw = self._ask(query, until)
         except NoReply:
-            # Only a silence that lasted as long as it should teaches anything.
-            if query.required or until < deadline:
+            # Only a silence that lasted as long as it should, after a question that was taken whole, teaches anything.
+            heard = query in self._owed and not self._unsent
+            if heard and (query.required or until < deadline):
                 self.capabilities.learn(query, answered=False)
             if query.required or query.name in self.capabilities.answered:
                 raise

@@ -61,7 +61,7 @@ class PrinterStatus:
         processing: Whether it said that it is printing; None where it did not say.
         raw: The exchanges that this was read from.
         at: When the last of them came, UTC.
-        source: Who said so: "printer", on the connection that prints, or the name of another channel.
+        source: Who said so: "printer", on the connection that prints, "line", its cable, or the name of another channel.
     """
 
     reasons: Mapping[Reason, bool] = field(default_factory=dict)

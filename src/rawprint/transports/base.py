@@ -80,6 +80,16 @@ class Transport(ABC):
         """
         return {}
 
+    def device_id(self) -> str:
+        """The printer's IEEE 1284 device id, where the cable tells it beside the byte stream; else "".
+
+        Not to be asked in the middle of a job: some printers put the answer into the data.
+
+        Raises:
+            Disconnected: The connection has ended.
+        """
+        return ""
+
     @abstractmethod
     def close(self, linger: float = 0.0) -> None:
         """Close. Closing twice is fine.

@@ -105,6 +105,10 @@ class Trace(Transport):
         """See Transport."""
         return self._inner.line_status()
 
+    def device_id(self) -> str:
+        """See Transport."""
+        return self._inner.device_id()
+
     def close(self, linger: float = 0.0) -> None:
         """See Transport."""
         self._inner.close(linger)
