@@ -275,6 +275,8 @@ class TcpTransport(Transport):
 
     def _end(self, error: OSError | None) -> Disconnected:
         """Note how the connection ended, and what that proves of unacknowledged bytes."""
+        if self._ended is not None:  # closed by another thread meanwhile
+            return self._ended
         lost = error is not None and error.errno in _SILENT
         if self.unacknowledged():
             if error is None:
@@ -320,6 +322,8 @@ class TcpTransport(Transport):
                 self._drain(linger)
             self.unacknowledged()
             self._ended = Disconnected(f"{self._name} was closed")
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)  # a thread that waits here wakes up
         self._sock.close()
 
     def _drain(self, linger: float) -> None:

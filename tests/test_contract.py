@@ -1,0 +1,179 @@
+"""The contract of transports over TCP on loopback, pseudo-terminals and emulated USB devices without a kernel."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import sys
+import threading
+import time
+
+import pytest
+
+from .conftest import reset
+from .contract import Rig, TransportContract
+
+
+class Collector(Rig):
+    """A rig whose far end is a descriptor that a thread reads, as far as it may."""
+
+    def __init__(self):
+        self._received = bytearray()
+        self._limit = None
+        self._changed = threading.Condition()
+        self._wake_in, self._wake_out = os.pipe()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def take(self, count):
+        with self._changed:
+            self._limit = None if count is None else len(self._received) + count
+        os.write(self._wake_out, b".")
+
+    @property
+    def received(self):
+        with self._changed:
+            return bytes(self._received)
+
+    def wait(self, condition, timeout=10.0):
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() >= deadline:
+                return False
+            with self._changed:
+                self._changed.wait(0.005)
+        return True
+
+    def close(self):
+        self._closing = True
+        os.write(self._wake_out, b".")
+        self._thread.join(5)
+        assert not self._thread.is_alive()
+        os.close(self._wake_in)
+        os.close(self._wake_out)
+
+    def room(self):
+        with self._changed:
+            return 65536 if self._limit is None else max(self._limit - len(self._received), 0)
+
+    def keep(self, data):
+        with self._changed:
+            self._received += data
+            self._changed.notify_all()
+
+    def _run(self):
+        raise NotImplementedError
+
+
+class TcpRig(Collector):
+    buffers = 3_000_000  # what the two hosts' buffers grow to
+
+    def __init__(self):
+        super().__init__()
+        self._server = socket.socket()
+        self._server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        self._server.bind(("127.0.0.1", 0))
+        self._server.listen()
+        self._connection = None
+        self._thread.start()
+
+    @property
+    def address(self):
+        return f"tcp://127.0.0.1:{self._server.getsockname()[1]}"
+
+    def say(self, data):
+        self.wait(lambda: self._connection is not None)
+        self._connection.sendall(data)
+
+    def unplug(self):
+        self._closing = True
+        os.write(self._wake_out, b".")
+        self._thread.join(5)
+        reset(self._connection)
+        self._server.close()
+
+    def close(self):
+        super().close()
+        self._server.close()
+        if self._connection:
+            self._connection.close()
+
+    def _run(self):
+        while not self._closing:
+            connection, room = self._connection, self.room()
+            watched = [self._wake_in]
+            if connection is None:
+                watched.append(self._server)
+            elif room:
+                watched.append(connection)
+            ready, _, _ = select.select(watched, [], [])
+            if self._wake_in in ready:
+                os.read(self._wake_in, 64)
+            elif connection is None:
+                self._connection, _ = self._server.accept()
+            else:
+                data = connection.recv(room)
+                self.keep(data)
+                if not data:
+                    connection.close()
+                    self._connection = None
+
+
+class PtyRig(Collector):
+    buffers = 80_000  # what the kernel keeps of a pseudo-terminal's output
+
+    def __init__(self):
+        import tty
+
+        super().__init__()
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        self._name = os.ttyname(self._slave)
+        self._thread.start()
+
+    @property
+    def address(self):
+        return f"serial://{self._name}"
+
+    def say(self, data):
+        os.write(self._master, data)
+
+    def unplug(self):
+        self._closing = True
+        os.write(self._wake_out, b".")
+        self._thread.join(5)
+        for descriptor in (self._slave, self._master):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        self._master = self._slave = -1
+
+    def close(self):
+        if self._master >= 0:
+            self.unplug()
+        super().close()
+
+    def _run(self):
+        while not self._closing:
+            room = self.room()
+            ready, _, _ = select.select([self._wake_in, self._master] if room else [self._wake_in], [], [])
+            if self._wake_in in ready:
+                os.read(self._wake_in, 64)
+            else:
+                self.keep(os.read(self._master, room))
+
+
+class TestTcp(TransportContract):
+    @pytest.fixture
+    def rig(self):
+        with contextlib.closing(TcpRig()) as rig:
+            yield rig
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals with a name")
+class TestPty(TransportContract):
+    @pytest.fixture
+    def rig(self):
+        with contextlib.closing(PtyRig()) as rig:
+            yield rig
