@@ -87,10 +87,14 @@ def opened(rig):
 
 def eventually_disconnected(call, patience=5.0):
     """The call raises Disconnected within the time, and whenever it is made again."""
-    deadline = time.monotonic() + patience
-    with pytest.raises(rawprint.Disconnected) as caught:
+
+    def again_and_again():
+        deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             call()
+
+    with pytest.raises(rawprint.Disconnected) as caught:
+        again_and_again()
     with pytest.raises(rawprint.Disconnected):
         call()
     return caught.value

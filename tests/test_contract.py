@@ -12,8 +12,12 @@ import time
 
 import pytest
 
+from rawprint.transports import usb_devices
+
 from .conftest import reset
 from .contract import Rig, TransportContract
+from .usb.devices import UsbPrinterDevice
+from .usb.fakeback import FakeBackend, FakeBus
 
 
 class Collector(Rig):
@@ -164,6 +168,43 @@ class PtyRig(Collector):
                 self.keep(os.read(self._master, room))
 
 
+class FakeUsbRig(Rig):
+    """A printer on an emulated bus, with no kernel in between."""
+
+    exact = True
+    address = "usb://04b8:0e15"
+
+    def __init__(self, bus, printer=None):
+        self.bus = bus
+        self.model = UsbPrinterDevice(printer)
+        self.plugged = bus.plug(self.model)
+
+    def take(self, count):
+        with self.bus.changed:
+            self.model.capacity = None if count is None else len(self.model.received) + count
+            self.bus.changed.notify_all()
+
+    @property
+    def received(self):
+        with self.bus.changed:
+            return bytes(self.model.received)
+
+    def say(self, data):
+        self.bus.say(self.model, data)
+
+    def unplug(self):
+        self.bus.unplug(self.plugged)
+
+    def wait(self, condition, timeout=10.0):
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() >= deadline:
+                return False
+            with self.bus.changed:
+                self.bus.changed.wait(0.005)
+        return True
+
+
 class TestTcp(TransportContract):
     @pytest.fixture
     def rig(self):
@@ -177,3 +218,12 @@ class TestPty(TransportContract):
     def rig(self):
         with contextlib.closing(PtyRig()) as rig:
             yield rig
+
+
+class TestFakeUsb(TransportContract):
+    @pytest.fixture
+    def rig(self, monkeypatch):
+        bus = FakeBus()
+        monkeypatch.setattr(usb_devices, "new_backend", lambda: FakeBackend(bus))
+        yield FakeUsbRig(bus)
+        assert bus.open_handles == 0

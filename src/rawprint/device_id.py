@@ -31,7 +31,7 @@ def parse(raw: bytes | str) -> dict[str, str]:
     is left out; the first of two equal keys stays. Never raises; more than 4,096 bytes are not looked at.
     """
     if isinstance(raw, bytes):
-        raw = _text(raw[:MAX_LENGTH])
+        raw = split_device_id(raw[:MAX_LENGTH])
     keys: dict[str, str] = {}
     for part in raw[:MAX_LENGTH].split(";"):
         key, colon, value = part.partition(":")
@@ -41,15 +41,25 @@ def parse(raw: bytes | str) -> dict[str, str]:
     return keys
 
 
-def commands(keys: Mapping[str, str]) -> tuple[str, ...]:
-    """The languages that the CMD key lists, as written, in its order."""
-    return tuple(name.strip() for name in keys.get("CMD", "").replace(",", " ").split() if name.strip())
+def split_device_id(raw: bytes) -> str:
+    """The text of a device ID as a printer sends it, without its length and what follows it.
 
+    Args:
+        raw: Two bytes of length, which counts itself, and the text; a text alone is fine, too. The length is
+            big-endian; some printers send it little-endian, so a value below 14 or beyond the end of `raw` is
+            swapped. One that cannot be either way is not believed: all that came is the text.
 
-def _text(raw: bytes) -> str:
+    Returns:
+        Latin-1, at most as long as `raw`; a zero byte ends it. Never raises.
+    """
     if len(raw) >= 2 and not raw[:2].isalpha():
         length = int.from_bytes(raw[:2], "big")
         if not _SHORTEST <= length <= len(raw):
             length = int.from_bytes(raw[:2], "little")
         raw = raw[2:length] if _SHORTEST <= length <= len(raw) else raw[2:]
     return raw.partition(b"\0")[0].decode("latin-1")
+
+
+def commands(keys: Mapping[str, str]) -> tuple[str, ...]:
+    """The languages that the CMD key lists, as written, in its order."""
+    return tuple(name.strip() for name in keys.get("CMD", "").replace(",", " ").split() if name.strip())

@@ -291,9 +291,8 @@ class UsbTransport(Transport):
             if self._ended is not None:
                 raise self._ended
             try:
-                return bytes(
-                    self._printer.device.ctrl_transfer(_TO_HOST, request, 0, index, size, _milliseconds(_CONTROL))
-                )
+                answer = self._printer.device.ctrl_transfer(_TO_HOST, request, 0, index, size, _milliseconds(_CONTROL))
+                return bytes(answer)
             except usb.core.USBError as error:
                 if usb_devices.is_gone(error):
                     self._end(error)

@@ -1,0 +1,83 @@
+"""Who holds a device (Linux): the sentence "busy" is worth little without a name."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+_PROC = Path("/proc")
+_BUS = Path("/dev/bus/usb")
+
+
+def usb_interface_holder(bus: int, address: int, interface: str | None, *, proc: Path = _PROC) -> str | None:
+    """Who holds a USB interface: a program, where this user may see it, else the kernel's driver; None: nobody knows.
+
+    Args:
+        bus: Of the device.
+        address: Its number on the bus.
+        interface: Its folder in /sys, which tells the driver.
+        proc: For tests.
+    """
+    program = holder_of(str(_BUS / f"{bus:03d}" / f"{address:03d}"), proc=proc)
+    if program is not None:
+        return program
+    try:
+        driver = (Path(interface) / "driver").readlink().name if interface else ""
+    except OSError:
+        return None
+    # "usbfs" is how the kernel says: some program has claimed it.
+    return None if driver in ("", "usbfs") else f"the kernel's driver {driver}"
+
+
+def holder_of(path: str, *, proc: Path = _PROC) -> str | None:
+    """The program that has the device open, such as "python3 (process 814)"; None: none that this user may see.
+
+    Never raises.
+    """
+    try:
+        device = Path(path).stat()
+    except OSError:
+        return None
+    same = (lambda other: other.st_rdev == device.st_rdev) if stat.S_ISCHR(device.st_mode) else _never
+    own = str(os.getpid())
+    for process in sorted(_numbers(proc), key=lambda name: (name == own, int(name))):
+        for descriptor in _entries(proc / process / "fd"):
+            try:
+                opened = descriptor.stat()
+            except OSError:
+                continue
+            if stat.S_ISCHR(opened.st_mode) and same(opened):
+                return "this program itself" if process == own else _name(proc / process)
+    return None
+
+
+def _never(_: os.stat_result) -> bool:
+    return False
+
+
+def _numbers(proc: Path) -> list[str]:
+    return [entry.name for entry in _entries(proc) if entry.name.isdecimal()]
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:  # it has ended, or is somebody else's
+        return []
+
+
+def _name(process: Path) -> str:
+    try:
+        words = (process / "cmdline").read_bytes().split(b"\0")
+        comm = (process / "comm").read_text(errors="replace").strip()
+    except OSError:
+        words, comm = [], "a program"
+    line = b" ".join(words)
+    number = f"(process {process.name})"
+    # CUPS starts its backends with the printer's URI in the place of their name.
+    if b"cups/backend" in line or (comm == "usb" and words and words[0].startswith(b"usb://")) or comm == "cupsd":
+        return f"CUPS {number}"
+    if b"rawprint" in line:
+        return f"another rawprint {number}"
+    return f"{comm} {number}"
