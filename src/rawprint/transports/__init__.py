@@ -24,10 +24,11 @@ _MODULES = {
     # Windows' own driver for USB printers needs no other one in its place.
     "usb": "rawprint.transports.usbprint" if sys.platform == "win32" else "rawprint.transports.usb",
     "serial": "rawprint.transports.serial",
-    "lp": "rawprint.transports.lp",
     "virtual": "rawprint.transports.virtual",
 }
-_FINDERS = ("usb", "lp", "serial")
+if sys.platform == "linux":
+    _MODULES["lp"] = "rawprint.transports.lp"
+_FINDERS = tuple(scheme for scheme in ("usb", "lp", "serial") if scheme in _MODULES)
 
 
 def open_address(address: Address, timeout: float) -> Transport:
@@ -40,6 +41,10 @@ def open_address(address: Address, timeout: float) -> Transport:
     Raises:
         OpenError: One of its subclasses; BackendMissing where there is no transport for the scheme.
     """
+    if address.scheme not in _MODULES:
+        raise BackendMissing(
+            f"there is no {address.scheme}:// on this system", hint="only Linux has it; name the printer by usb://"
+        )
     try:
         opener = _opener(_MODULES[address.scheme])
     except ImportError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -39,7 +40,8 @@ def holder_of(path: str, *, proc: Path = _PROC) -> str | None:
         device = Path(path).stat()
     except OSError:
         return None
-    same = (lambda other: other.st_rdev == device.st_rdev) if stat.S_ISCHR(device.st_mode) else _never
+    if sys.platform == "win32" or not stat.S_ISCHR(device.st_mode):
+        return None
     own = str(os.getpid())
     for process in sorted(_numbers(proc), key=lambda name: (name == own, int(name))):
         for descriptor in _entries(proc / process / "fd"):
@@ -47,13 +49,9 @@ def holder_of(path: str, *, proc: Path = _PROC) -> str | None:
                 opened = descriptor.stat()
             except OSError:
                 continue
-            if stat.S_ISCHR(opened.st_mode) and same(opened):
+            if stat.S_ISCHR(opened.st_mode) and opened.st_rdev == device.st_rdev:
                 return "this program itself" if process == own else _name(proc / process)
     return None
-
-
-def _never(_: os.stat_result) -> bool:
-    return False
 
 
 def _numbers(proc: Path) -> list[str]:
