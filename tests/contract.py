@@ -258,7 +258,8 @@ class TransportContract:
         with rawprint.PrintQueue(rig.address, idle_release=None) as queue:
             job = queue.submit(data)
             assert rig.wait(lambda: job.state is rawprint.JobState.STOPPED, 5)
-            assert 0 < job.bytes_accepted < len(data)
+            # Never more than has arrived; a driver that holds a block may not know of any.
+            assert job.bytes_accepted == 1000 if rig.exact else job.bytes_accepted < len(data)
             rig.take(None)
             assert job.wait(30)
             assert job.state is rawprint.JobState.DELIVERED
@@ -268,7 +269,7 @@ class TransportContract:
         rig.take(1000)
         with rawprint.PrintQueue(rig.address, idle_release=None) as queue:
             job = queue.submit(data_of(rig.buffers + 200_000))
-            assert rig.wait(lambda: len(rig.received) == 1000)
+            assert rig.wait(lambda: job.state is rawprint.JobState.STOPPED)
             rig.unplug()
             assert job.wait(5 + SLACK)
             assert job.state is rawprint.JobState.UNCERTAIN

@@ -1,0 +1,82 @@
+"""What the tests in the emulated machine share: kernel modules, devices that are plugged in, users and rules."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ..vhci import Plug, modprobe, wait_for
+
+IN_VM = bool(os.environ.get("RAWPRINT_IN_VM"))
+ROOT = Path(__file__).parents[3]
+
+
+def pytest_ignore_collect(collection_path):
+    """Outside the machine there is no such kernel: `make test-usb` runs these."""
+    return None if IN_VM else True
+
+
+@pytest.fixture(scope="session", autouse=True)
+def drivers():
+    modprobe("vhci-hcd", "usblp", "ftdi_sio", "cdc-acm")
+
+
+@contextlib.contextmanager
+def plugged(model, node=None, port=None):
+    """The device in a port, once the system has it (and its node); pulled out at the end."""
+    with Plug(model, port) as plug:
+        assert wait_for(lambda: any_device(model))
+        if node is not None:
+            assert wait_for(lambda: os.path.exists(node)), f"no {node}"
+            subprocess.run(["udevadm", "settle"], check=True)
+        yield plug
+    if node is not None:
+        assert wait_for(lambda: not os.path.exists(node))
+
+
+def any_device(model):
+    for folder in Path("/sys/bus/usb/devices").iterdir():
+        with contextlib.suppress(OSError):
+            ids = [(folder / name).read_text().strip() for name in ("idVendor", "idProduct")]
+            if ids == [f"{model.vid:04x}", f"{model.pid:04x}"]:
+                return True
+    return False
+
+
+@contextlib.contextmanager
+def udev_rules(text):
+    """Rules of udev's that hold for what is plugged in meanwhile."""
+    folder = Path("/run/udev/rules.d")
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "70-rawprint.rules"
+    file.write_text(text)
+    subprocess.run(["udevadm", "control", "--reload"], check=True)
+    try:
+        yield
+    finally:
+        file.unlink()
+        subprocess.run(["udevadm", "control", "--reload"], check=True)
+
+
+def command(*words, groups=(), root=False, data=None):
+    """Run `rawprint WORDS` as a user without rights (nobody, and those groups); the finished process."""
+
+    def drop():
+        os.setgroups(list(groups))
+        os.setgid(65534)
+        os.setuid(65534)
+
+    return subprocess.run(
+        [sys.executable, "-m", "rawprint", *words],
+        cwd=ROOT,
+        input=data,
+        capture_output=True,
+        check=False,
+        timeout=60,
+        preexec_fn=None if root else drop,
+    )
