@@ -145,7 +145,8 @@ class FtdiDevice(UsbDevice):
         return [(255, 255, 255, b"", [self.endpoint(0x81), self.endpoint(0x02)])]
 
     def modem(self):
-        return bytes([0x01 | 0x10 * self.cts | 0x20 * self.dsr, 0x60])
+        cts = self.cts and (self.printer is None or self.printer.room() > 0)  # the printer's own "busy"
+        return bytes([0x01 | 0x10 * cts | 0x20 * self.dsr, 0x60])
 
     def control(self, kind, request, value, index, data):
         if kind == 0xC0:

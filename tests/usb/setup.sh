@@ -22,7 +22,7 @@ rm -rf "$CACHE"; mkdir -p "$CACHE/deb" "$CACHE/udev" "$CACHE/cups" "$CACHE/ir/bi
 CACHE=$(cd "$CACHE" && pwd)
 cd "$CACHE"
 kernel=$(apt-cache depends linux-image-amd64 | sed -n 's/ *Depends: *\(linux-image-[0-9][^ ]*\)$/\1/p' | head -1)
-(cd deb && apt-get download -qq "$kernel" udev cups-daemon cups libcups2 >/dev/null 2>&1) || no "apt-get could not download $kernel, udev and cups"
+(cd deb && apt-get download -qq "$kernel" udev cups libcups2 libusb-1.0-0 >/dev/null 2>&1) || no "apt-get could not download $kernel, udev and cups"
 
 # The kernel and the modules that we may want: unpacked, never installed.
 dpkg-deb --fsys-tarfile deb/linux-image-*.deb | tar x --wildcards \
@@ -44,7 +44,7 @@ PY
 dpkg-deb -x deb/udev_*.deb udev
 ln -sf udevadm udev/bin/systemd-udevd
 # CUPS' own usb backend, the rival for a printer.
-for package in deb/cups*.deb deb/libcups2*.deb; do dpkg-deb -x "$package" cups; done
+for package in deb/cups*.deb deb/libcups2*.deb deb/libusb*.deb; do dpkg-deb -x "$package" cups; done
 
 cp "$(command -v busybox)" ir/bin/busybox
 cp "$here/vm-init" ir/init; chmod +x ir/init

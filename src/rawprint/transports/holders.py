@@ -31,6 +31,15 @@ def usb_interface_holder(bus: int, address: int, interface: str | None, *, proc:
     return None if driver in ("", "usbfs") else f"the kernel's driver {driver}"
 
 
+def kernel_printer_user(interface: Path | None) -> str | None:
+    """Who uses the /dev/usb/lp* device that the kernel's driver has made of a USB interface; None: nobody, or not seen."""
+    for node in _entries(interface / "usbmisc") if interface else ():
+        user = holder_of(f"/dev/usb/{node.name}")
+        if user is not None:
+            return user
+    return None
+
+
 def holder_of(path: str, *, proc: Path = _PROC) -> str | None:
     """The program that has the device open, such as "python3 (process 814)"; None: none that this user may see.
 

@@ -136,7 +136,8 @@ else:
     _closing: dict[str, threading.Thread] = {}
 
     def _wait_for_close(address: SerialAddress, timeout: float) -> None:
-        thread = _closing.get(address.device)
+        device = os.path.realpath(address.device)  # after a replug the lasting name means another one
+        thread = _closing.get(device)
         if thread is None:
             return
         thread.join(timeout)
@@ -145,7 +146,7 @@ else:
                 f"{address.device} still passes on what was printed before",
                 hint="it is free when the printer has taken that, or after 30 s",
             )
-        _closing.pop(address.device, None)
+        _closing.pop(device, None)
 
     def _transport(port: serial.Serial, address: SerialAddress) -> Transport:
         return SerialTransport(port, address)
@@ -158,7 +159,7 @@ else:
         def __init__(self, port: serial.Serial, address: SerialAddress) -> None:
             super().__init__(port.fileno(), str(address))
             self._port = port
-            self._device = address.device
+            self._device = os.path.realpath(address.device)
             self._flow = address.flow
             if address.flow == "dsrdtr":
                 self.piece = 64  # what a printer still takes after it has said stop; no kernel knows this handshake

@@ -47,7 +47,7 @@ _CHUNK = 8192
 _READ_PACKETS = 8
 # All in seconds. No transfer waits longer than a slice, so that a close is seen.
 _SLICE = 0.25
-_READ_SLICE = 0.1
+_READ_SLICE = 0.05
 _STALE = 0.01  # an answer of before that the printer still holds comes at once
 _STALE_LIMIT = 65536
 _CONTROL = 0.5
@@ -110,10 +110,16 @@ def _claim(printer: UsbPrinter) -> bool:
     """Take the interface; whether a driver of the kernel had to be taken off it.
 
     Raises:
+        PrinterBusy: Somebody prints through that driver; taken off, it would lose what is under way.
         USBError: It cannot be had; the driver is back then.
     """
     device, number = printer.device, printer.interface
     detached = False
+    user = holders.kernel_printer_user(usb_devices.sysfs_interface(device, number))
+    if user is not None:
+        raise PrinterBusy(
+            f"the printer is in use through the kernel's driver, by {user}", hint="wait for that, or end that program"
+        )
     with contextlib.suppress(NotImplementedError):  # not on Windows; macOS detaches for root only
         if device.is_kernel_driver_active(number):
             device.detach_kernel_driver(number)

@@ -63,20 +63,21 @@ def udev_rules(text):
         subprocess.run(["udevadm", "control", "--reload"], check=True)
 
 
+_AS_NOBODY = """
+import os, sys
+import rawprint.cli, rawprint.discovery, rawprint.print_queue, rawprint.transports.lp, rawprint.transports.serial
+import rawprint.transports.trace, random
+from rawprint.transports import usb, usb_devices
+usb_devices.new_backend()  # libusb itself lies where only root may read, as does Python here
+groups = [int(group) for group in sys.argv.pop(1).split(",") if group]
+os.setgroups(groups), os.setgid(65534), os.setuid(65534)
+sys.exit(rawprint.cli.main(sys.argv[1:]))
+"""
+
+
 def command(*words, groups=(), root=False, data=None):
     """Run `rawprint WORDS` as a user without rights (nobody, and those groups); the finished process."""
-
-    def drop():
-        os.setgroups(list(groups))
-        os.setgid(65534)
-        os.setuid(65534)
-
+    how = ["-m", "rawprint"] if root else ["-c", _AS_NOBODY, ",".join(map(str, groups))]
     return subprocess.run(
-        [sys.executable, "-m", "rawprint", *words],
-        cwd=ROOT,
-        input=data,
-        capture_output=True,
-        check=False,
-        timeout=60,
-        preexec_fn=None if root else drop,
+        [sys.executable, *how, *words], cwd=ROOT, input=data, capture_output=True, check=False, timeout=60
     )

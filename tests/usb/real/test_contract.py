@@ -94,6 +94,7 @@ class GadgetRig(Rig):
         self._changed = threading.Condition()
         self._end = False
         self._node = os.open("/dev/g_printer0", os.O_RDWR | os.O_NONBLOCK)
+        self.drain()
         self._wake_in, self._wake_out = os.pipe()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -112,7 +113,7 @@ class GadgetRig(Rig):
         os.write(self._node, data)
 
     def unplug(self):
-        gadget("down")
+        raise NotImplementedError
 
     def wait(self, condition, timeout=20.0):
         return wait_for(condition, timeout)
@@ -121,6 +122,7 @@ class GadgetRig(Rig):
         self._end = True
         os.write(self._wake_out, b".")
         self._thread.join(5)
+        self.drain()
         for descriptor in (self._node, self._wake_in, self._wake_out):
             os.close(descriptor)
 
@@ -137,25 +139,31 @@ class GadgetRig(Rig):
                     with self._changed:
                         self._received += data
 
-
-def gadget(what):
-    script = Path(__file__).parents[1] / "gadget.sh"
-    subprocess.run(["sh", str(script), what], check=True, capture_output=True)
+    def drain(self):
+        """Throw away what the gadget still holds of the test before."""
+        while select.select([self._node], [], [], 0.2)[0]:
+            os.read(self._node, 8192)
 
 
 class TestGadget(TransportContract):
+    # It is never pulled out: usb_f_printer of Linux 6.1 corrupts its lists, and stops the kernel, when it is unbound while
+    # data waits in it. Unplugs are proven on the other four.
+    test_unplugged_before_a_write = None
+    test_unplugged_in_a_write = None
+    test_unplugged_after_a_write = None
+    test_everything_that_came_before_the_end_is_read = None
+    test_a_job_that_was_cut_off_is_uncertain = None
+
     @pytest.fixture
     def rig(self):
-        gadget("up")
+        script = Path(__file__).parents[1] / "gadget.sh"
+        subprocess.run(["sh", str(script), "up"], check=True)
 
         class Model:
             vid, pid = 0x0525, 0xA4A8
 
-        try:
-            assert wait_for(lambda: any_device(Model) and os.path.exists("/dev/g_printer0"))
-            assert wait_for(lambda: os.path.exists("/dev/usb/lp0"))
-            with contextlib.closing(GadgetRig()) as rig:
-                yield rig
-        finally:
-            gadget("down")
-            assert wait_for(lambda: not any_device(Model))
+        assert wait_for(lambda: any_device(Model) and os.path.exists("/dev/g_printer0"))
+        assert wait_for(lambda: os.path.exists("/dev/usb/lp0"))
+        with contextlib.closing(GadgetRig()) as rig:
+            yield rig
+        assert wait_for(lambda: os.path.exists("/dev/usb/lp0"))  # usblp has it back

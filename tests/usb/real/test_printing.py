@@ -1,0 +1,173 @@
+"""From `rawprint-server` to an emulated printer through a real kernel: paper out in mid-job, the cable pulled, plugged in again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from websockets.sync.client import connect
+
+from rawprint.virtual import device
+
+from ..devices import AcmDevice, FtdiDevice, UsbPrinterDevice
+from ..vhci import wait_for
+from .conftest import ROOT, plugged
+
+TICKET = b"\x1b@" + bytes(range(0x20, 0x7F)) * 11037 + b"\n\x1dV\x00"  # 1 MB, nothing in it that a printer answers
+FTDI = "/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A0001-if00-port0"
+ACM = "/dev/serial/by-id/usb-Rawprint_Lab_Virtual_COM_ACM01-if00"
+CABLES = {
+    "usbfs": (UsbPrinterDevice, "/dev/usb/lp0", "usb://04b8:0e15", False),
+    "usblp": (UsbPrinterDevice, "/dev/usb/lp0", "lp:///dev/usb/lp0", False),
+    # A tty has no word for it: there the printer tells by automatic status.
+    "ftdi": (FtdiDevice, FTDI, f"serial://{FTDI}?flow=rtscts", True),
+    "acm": (AcmDevice, ACM, f"serial://{ACM}", True),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def lasting_names():
+    """udev's own rules for /dev/serial/by-id, which the guest has not installed."""
+    rules = Path(os.environ["USBTB_CACHE"]) / "udev/lib/udev/rules.d/60-serial.rules"
+    folder = Path("/run/udev/rules.d")
+    folder.mkdir(parents=True, exist_ok=True)
+    text = 'SUBSYSTEM=="tty", SUBSYSTEMS=="usb", IMPORT{builtin}="usb_id"\n' + rules.read_text()
+    (folder / "60-serial.rules").write_text(text)
+    subprocess.run(["udevadm", "control", "--reload"], check=True)
+
+
+class Page:
+    """A client of the server, in the native protocol."""
+
+    def __init__(self, socket):
+        self.socket = socket
+        self.uid = 0
+        self.jobs, self.states = {}, []
+        self.call("subscribe", {})
+
+    def call(self, name, params, attached=None):
+        self.uid += 1
+        request = json.dumps({"call": name, "uid": str(self.uid), "params": params}).encode()
+        if attached is None:
+            self.socket.send(request.decode())
+        else:
+            self.socket.send(len(request).to_bytes(4, "big") + request + attached)
+        while True:
+            message = self.hear(10)
+            if message.get("uid") == str(self.uid):
+                assert "error" not in message, message
+                return message["result"]
+
+    def hear(self, timeout):
+        message = json.loads(self.socket.recv(timeout))
+        if message.get("event") == "job":
+            self.jobs[message["data"]["id"]] = message["data"]
+        elif message.get("event") == "printer":
+            self.states.append(message["data"]["state"])
+        return message
+
+    def print(self, id, data):
+        item = {"type": "raw", "format": "command", "flavor": "attached"}
+        params = {"printer": {"name": "Till"}, "data": [item], "options": {"id": id}}
+        self.call("print", params, data)
+
+    def until(self, id, *states, timeout=30):
+        """The job, when it is so."""
+        deadline = time.monotonic() + timeout
+        while (job := self.jobs.get(id, {})).get("state") not in states:
+            rest = deadline - time.monotonic()
+            assert rest > 0, f"{job} is not {states}"
+            with contextlib.suppress(TimeoutError):
+                self.hear(rest)
+        return job
+
+
+@contextlib.contextmanager
+def running_server(folder, address):
+    config = folder / "server.toml"
+    config.write_text(f'[printers.Till]\naddress = "{address}"\ndialect = "escpos"\n')
+    command = [sys.executable, "-m", "rawprint_server", "--config", str(config), "--port", "0"]
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
+    with process:
+        try:
+            line = process.stdout.readline()
+            assert line, (folder / "server.log").read_text()
+            yield json.loads(line)["url"]
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@pytest.mark.parametrize("cable", CABLES)
+def test_a_megabyte_with_paper_out_and_the_cable_pulled(cable, tmp_path):
+    kind, node, address, push = CABLES[cable]
+
+    def printer():
+        return device("escpos", media=300_000, push=push)
+
+    with (
+        plugged(kind(printer()), node) as plug,
+        running_server(tmp_path, address) as url,
+        connect(url, subprotocols=["rawprint.v1"], compression=None) as socket,
+    ):
+        page = Page(socket)
+        # Without ESC @, which switches automatic status off, where that is to tell.
+        ticket = TICKET[2:] if push else TICKET
+        page.print("first", ticket)
+        assert wait_for(lambda: plug.model.printer.reasons["media-empty"], 30)
+        out = time.monotonic()
+        job = page.until("first", "stopped")
+        while not job["reasons"].get("media-empty"):
+            page.hear(5)
+            job = page.jobs["first"]
+        assert time.monotonic() - out < 1.5, "it was to be known within 1.5 s"
+        assert 0 <= job["bytes_accepted"] < len(ticket)
+        plug.set_reason("media-empty", False)
+        job = page.until("first", "delivered")
+        assert job["bytes_accepted"] == len(ticket)
+        assert plug.model.printer.printed == ticket
+
+        with plug.lock:
+            plug.model.printer.refill(200_000)
+        page.print("second", ticket)
+        page.until("second", "stopped")
+        accepted = len(plug.model.printer.received)
+        plug.unplug()
+        job = page.until("second", "uncertain", timeout=10)
+        assert 0 < job["bytes_accepted"] <= accepted
+        page.print("third", b"Hello\n")
+        assert page.call("jobs.get", {"id": "third"})["state"] == "pending"
+        with plugged(kind(device("escpos")), node) as again:
+            job = page.until("third", "delivered")
+            assert again.model.printer.printed == b"Hello\n"
+
+
+@pytest.mark.parametrize("cable", ["usbfs", "ftdi"])
+def test_a_printer_that_stands_still_for_long_costs_nothing(cable, tmp_path):
+    """Well under 1 % of a core on a real processor; an emulated one is some twenty times slower."""
+    kind, node, address, _ = CABLES[cable]
+    with plugged(kind(device("escpos", media=1000)), node) as plug:
+        code = (
+            "import sys, time, rawprint\n"
+            "queue = rawprint.PrintQueue(sys.argv[1], 'escpos', idle_release=None)\n"
+            "job = queue.submit(b'x' * 500_000)\n"
+            "while job.state is not rawprint.JobState.STOPPED: job.wait(0.05)\n"
+            "before, began = time.process_time(), time.monotonic()\n"
+            "job.wait(5)\n"
+            "print((time.process_time() - before) / (time.monotonic() - began))\n"
+            "job.cancel(); job.wait(5); queue.close(0)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, address], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        )
+        share = float(done.stdout)
+        print(f"{cable}: {share:.1%} of an emulated core")
+        assert share < 0.15
+        plug.set_reason("media-empty", False)
