@@ -8,11 +8,15 @@ PACKAGES := tests/server/js
 # What a machine's environment may say about bytecode or buffering is not for us.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check bench setup chromium node clean help
+# The guest emulates a processor: it shall not take one from what else is tested.
+USB_TESTS := nice -n 10 tests/usb/vm.sh $(BIN)/python -m pytest -q -p no:cacheprovider -p no:xdist -p no:playwright tests/usb/real
+
+.PHONY: demo test test-usb check bench setup chromium node clean help
 
 help:
 	@echo "make demo    a server, two virtual printers, a printed label; Ctrl-C ends it"
 	@echo "make test    linters, types on three platforms, all tests"
+	@echo "make test-usb  the tests of USB and serial ports alone, in an emulated machine"
 	@echo "make bench   what rawprint costs over a bare socket"
 
 setup: $(STAMP)
@@ -58,8 +62,18 @@ check: $(STAMP)
 	$(BIN)/mypy --platform win32
 	$(BIN)/mypy --platform darwin
 
+# The emulated machine runs beside the other tests; where it cannot, setup.sh has said why.
 test: $(STAMP) chromium node check
-	$(BIN)/python -m pytest -n 4 --dist loadgroup
+	@usb=; if tests/usb/setup.sh; then $(USB_TESTS) >$(VENV)/usb-tests.log 2>&1 & usb=$$!; fi; \
+	$(BIN)/python -m pytest -n 4 --dist loadgroup; code=$$?; \
+	if [ -n "$$usb" ]; then \
+		wait $$usb; usb_code=$$?; echo "in the emulated machine:"; cat $(VENV)/usb-tests.log; \
+		[ $$code != 0 ] || code=$$usb_code; \
+	fi; exit $$code
+
+test-usb: $(STAMP)
+	@tests/usb/setup.sh
+	$(USB_TESTS)
 
 bench: $(STAMP)
 	@$(BIN)/python -c 'import uvloop' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check -e '.[fast]'

@@ -26,8 +26,6 @@ class UsbDevice:
         self.answers = bytearray()  # waits for bulk IN
         self.capacity = None  # take so many bytes in all, then NAK
         self.stalls = 0  # so many bulk OUT transfers are refused
-        if printer is not None:
-            printer.connected()
 
     @property
     def packet(self):

@@ -2,6 +2,9 @@
 
 A tty's count proves little: the driver, an adapter's chip and the cable keep bytes of their own. So what was interrupted
 after its first byte is never taken for a job of which nothing arrived.
+
+What a printer says in the moment in which its port is opened, before it is set, the kernel echoes to it (ECHO is on in a new
+tty): one that reports changes by itself may print a few odd characters then. No program can keep that from happening.
 """
 
 from __future__ import annotations
@@ -114,15 +117,20 @@ def find() -> list[Found]:
 
 if sys.platform == "win32":
     from rawprint.transports.overlapped import OverlappedPipe
+    from rawprint.transports.windows import System
 
-    _SETTINGS_ERRORS: tuple[type[Exception], ...] = ()
+    class _WindowsPort(OverlappedPipe):
+        """Unproven on hardware. pyserial has set the port and keeps the handle open."""
+
+        counts = "handed-over"
+
+    _SETTINGS_ERRORS = (serial.SerialException,)
 
     def _wait_for_close(address: SerialAddress, timeout: float) -> None:
         """Nothing here lasts."""
 
     def _transport(port: serial.Serial, address: SerialAddress) -> Transport:
-        # Unproven on hardware. pyserial has set the port and keeps the handle open.
-        return OverlappedPipe(vars(port)["_port_handle"], str(address), keep=port)
+        return _WindowsPort(vars(port)["_port_handle"], str(address), kernel=System(), keep=port)
 
 else:
     import fcntl
