@@ -180,7 +180,7 @@ def _add_simulate(commands: Any) -> None:
 
     parser = commands.add_parser(
         "simulate",
-        help="run a virtual printer behind TCP",
+        help="run a virtual printer behind TCP, or behind a pseudo-terminal",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="clones:\n" + "\n".join(f"  {name:16} {what}" for name, what in CLONES.items()),
     )
@@ -190,6 +190,9 @@ def _add_simulate(commands: Any) -> None:
         default="127.0.0.1:9100",
         metavar="HOST:PORT",
         help="default 127.0.0.1:9100; port 0 chooses",
+    )
+    parser.add_argument(
+        "--pty", type=Path, metavar="PATH", help="instead: behind a pseudo-terminal, to which PATH becomes a link"
     )
     parser.add_argument("--control", metavar="HOST:PORT", help="an HTTP port for faults and for what was received")
     parser.add_argument("--output", type=Path, metavar="DIR", help="write what is received and printed here")
@@ -446,7 +449,7 @@ def job_view(job: Job) -> dict[str, object]:
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    from rawprint.virtual import ControlPort, Listener, device  # noqa: PLC0415
+    from rawprint.virtual import ControlPort, Listener, PtyListener, device  # noqa: PLC0415
 
     wants: dict[str, object] = {"push": True} if options.push else {}
     if options.idle_reset is not None:
@@ -463,10 +466,12 @@ def _simulate(options: argparse.Namespace) -> int:
         )
     except ValueError as error:
         raise UsageError(str(error), hint="see `rawprint simulate --help`") from error
-    host, port = _host_port(options.listen)
     with ExitStack() as stack:
         try:
-            listener = Listener(made, host, port, output_dir=options.output)
+            if options.pty is not None:
+                listener: Listener = PtyListener(made, options.pty, output_dir=options.output)
+            else:
+                listener = Listener(made, *_host_port(options.listen), output_dir=options.output)
             listener.start()
             stack.callback(listener.close)
             ready = {"listen": listener.address}
@@ -475,6 +480,8 @@ def _simulate(options: argparse.Namespace) -> int:
                 control.start()
                 stack.callback(control.close)
                 ready["control"] = control.url
+        except FileExistsError as error:
+            raise UsageError(f"{options.pty} is there already", hint="name a path where nothing is yet") from error
         except OSError as error:
             raise rawprint.PrinterBusy(
                 f"cannot listen: {error.strerror or error}", hint="choose another port, or 0 for a free one"

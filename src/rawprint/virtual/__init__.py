@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from rawprint.virtual.card import NetworkCard
     from rawprint.virtual.control import ControlPort
     from rawprint.virtual.listener import Listener
+    from rawprint.virtual.pty import PtyListener
 
-__all__ = ["CLONES", "DIALECTS", "Clone", "ControlPort", "Device", "Listener", "NetworkCard", "device"]
+__all__ = ["CLONES", "DIALECTS", "Clone", "ControlPort", "Device", "Listener", "NetworkCard", "PtyListener", "device"]
 
 _DEVICES: dict[str, type[Device]] = {cls.dialect: cls for cls in (TsplDevice, EscPosDevice)}
 
@@ -33,7 +34,7 @@ def device(dialect: str, **options: object) -> Device:
 
 
 def __getattr__(name: str) -> object:
-    """`Listener`, `ControlPort` and `NetworkCard` come when they are asked for: a device in this process needs no sockets."""
+    """`Listener` and its like come when they are asked for: a device in this process needs no sockets."""
     if name == "Listener":
         from rawprint.virtual.listener import Listener  # noqa: PLC0415
 
@@ -42,6 +43,10 @@ def __getattr__(name: str) -> object:
         from rawprint.virtual.control import ControlPort  # noqa: PLC0415
 
         return ControlPort
+    if name == "PtyListener":
+        from rawprint.virtual.pty import PtyListener  # noqa: PLC0415
+
+        return PtyListener
     if name == "NetworkCard":
         from rawprint.virtual.card import NetworkCard  # noqa: PLC0415
 

@@ -92,6 +92,17 @@ class Listener:
         Raises:
             OSError: The address cannot be had.
         """
+        self._open()
+        self._wake_in, self._wake_out = socket.socketpair()
+        self._wake_in.setblocking(False)
+        self._wake_out.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._wake_in, selectors.EVENT_READ)
+        self._thread = threading.Thread(target=self._run, name="virtual printer", daemon=True)
+        self._thread.start()
+        return self
+
+    def _open(self) -> None:
         family, kind, protocol, _, address = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)[0]
         server = socket.socket(family, kind, protocol)
         try:
@@ -108,15 +119,6 @@ class Listener:
             raise
         self._server = server
         self._host, self._port = server.getsockname()[:2]
-        self._wake_in, self._wake_out = socket.socketpair()
-        self._wake_in.setblocking(False)
-        self._wake_out.setblocking(False)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._wake_in, selectors.EVENT_READ)
-        self._selector.register(server, selectors.EVENT_READ)
-        self._thread = threading.Thread(target=self._run, name="virtual printer", daemon=True)
-        self._thread.start()
-        return self
 
     @property
     def address(self) -> str:

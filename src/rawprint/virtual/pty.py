@@ -1,0 +1,100 @@
+"""A virtual printer behind a pseudo-terminal, as if it hung on a serial port (POSIX)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, cast
+
+from rawprint.virtual.listener import Listener
+
+if TYPE_CHECKING:
+    import socket
+    from pathlib import Path
+
+    from rawprint.virtual.device import Device
+
+
+class PtyListener(Listener):
+    """Serves one device at a pseudo-terminal; used like `Listener`.
+
+    The terminal itself keeps some 4 KiB that the device has not taken. To drop the connection is to pull the cable: the
+    port is gone then.
+    """
+
+    def __init__(self, device: Device, path: Path | None = None, *, output_dir: Path | None = None) -> None:
+        """Prepare; `start` makes the terminal.
+
+        Args:
+            device: The printer.
+            path: A link to the terminal, made at the start and removed at the end; None: no link.
+            output_dir: See `Listener`.
+        """
+        super().__init__(device, output_dir=output_dir)
+        self._path = path
+        self._name = ""
+
+    def _open(self) -> None:
+        """Make the terminal.
+
+        Raises:
+            OSError: The link cannot be made: something is there already.
+        """
+        if sys.platform == "win32":
+            raise OSError("Windows has no pseudo-terminals with a name")
+        import tty  # noqa: PLC0415
+
+        master, slave = os.openpty()
+        try:
+            tty.setraw(slave)  # while it stays open, it stays so: nothing that the printer says is echoed to it
+            self._name = os.ttyname(slave)
+            if self._path is not None:
+                self._path.symlink_to(self._name)
+        except OSError:
+            os.close(master)
+            os.close(slave)
+            raise
+        os.set_blocking(master, False)
+        self._waiting.append(cast("socket.socket", _Master(master, slave)))
+
+    @property
+    def address(self) -> str:
+        """The printer's address, like `serial:///dev/pts/3`."""
+        return f"serial://{self._path.absolute() if self._path is not None else self._name}"
+
+    def close(self) -> None:
+        """See Listener."""
+        super().close()
+        if (
+            self._path is not None
+            and self._name
+            and self._path.is_symlink()
+            and str(self._path.readlink()) == self._name
+        ):
+            self._path.unlink()
+
+
+class _Master:
+    """The printer's end of a terminal, with what a listener uses of a connection."""
+
+    def __init__(self, master: int, slave: int) -> None:
+        self._master, self._slave = master, slave
+
+    def fileno(self) -> int:
+        return self._master
+
+    def recv(self, size: int) -> bytes:
+        return os.read(self._master, size)
+
+    def send(self, data: bytearray) -> int:
+        return os.write(self._master, data)
+
+    def close(self) -> None:
+        os.close(self._master)
+        os.close(self._slave)
+
+    def setsockopt(self, *_: object) -> None:
+        """It has no options."""
+
+    def shutdown(self, _: int) -> None:
+        raise OSError("a terminal has no half close")
