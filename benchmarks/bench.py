@@ -29,6 +29,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cables
 import crowd
 import footprint
 import latency
@@ -114,6 +115,8 @@ def _rounds(args: argparse.Namespace, half: str) -> int:
 def _library(rounds: int, environment: dict[str, str]) -> Iterator[Row]:
     for measure in (latency.control, latency.new_connection, latency.kept_connection, latency.queue, latency.status):
         yield from measure(rounds)
+    if sys.platform == "linux":
+        yield from _or_why_not(cables.rows, rounds)
     yield from footprint.import_time(max(rounds // 20, 8), environment)
 
 

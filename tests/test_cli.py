@@ -154,10 +154,11 @@ def test_usage(arguments):
     assert "Traceback" not in err
 
 
-def test_a_scheme_without_a_transport():
-    code, _, err = rawprint("status", "usb://1203:0172", "--dialect", "tspl")
+@pytest.mark.parametrize("address", ["usb://ffff:ffff", "serial:///dev/rawprint-none", "lp:///dev/usb/rawprint-none"])
+def test_what_is_not_plugged_in(address):
+    code, _, err = rawprint("status", address, "--dialect", "tspl")
     assert code == 3
-    assert err.startswith("backend-missing: ")
+    assert err.startswith("not-found: ")
 
 
 def test_watch_prints_each_change(virtual):
@@ -236,7 +237,7 @@ def test_print_gives_up_in_time(virtual, closed_port):
 def test_the_exit_code_tells_also_where_nobody_reads_the_output(virtual):
     listener = virtual("tspl")
     commands = {
-        ("print", "usb://1234:5678", "--wait", "--json"): 3,
+        ("print", "usb://ffff:ffff", "--timeout", "0.5", "--wait", "--json"): 3,
         ("print", listener.address, "--wait", "--json"): 0,
         ("status", listener.address, "--dialect", "tspl", "--json"): 0,
         ("status", "tcp://127.0.0.1:1", "--dialect", "tspl", "--json"): 3,
@@ -334,5 +335,5 @@ def test_version_and_help():
     assert rawprint("--version")[1].startswith("rawprint ")
     code, out, _ = rawprint("--help")
     assert code == 0
-    for command in ("status", "print", "simulate", "trace"):
+    for command in ("list", "status", "print", "simulate", "trace", "udev"):
         assert command in out

@@ -715,10 +715,10 @@ def test_bad_input(virtual, queues):
         queues(virtual("tspl").address).submit(b"")
 
 
-def test_a_cable_that_does_not_exist_fails_at_once(queues):
-    job = queues("usb://1203:0172", "tspl").submit(TSPL_JOB)
+def test_what_time_does_not_cure_fails_at_once(queues):
+    job = queues("virtual://tspl?no-such=true", "tspl").submit(TSPL_JOB)
     assert job.wait(PATIENCE)
-    assert (job.state, job.error.code) == (JobState.FAILED, "backend-missing")
+    assert (job.state, job.error.code) == (JobState.FAILED, "bad-address")
 
 
 def test_nothing_is_left_behind(virtual):

@@ -120,12 +120,12 @@ def test_a_job_of_which_nothing_was_printed_is_tried_anew_under_its_id(label, cl
         ended = endings(hub)
         assert hub.submit("Cable", b"CLS\r\n", "mine").state == "pending"
         await ended("mine")
-        assert hub.job("mine").error.code == "backend-missing"
+        assert hub.job("mine").error.code == "bad-address"
         assert hub.submit("Cable", b"CLS\r\n", "mine").state == "pending"
         await ended("mine")
         assert [job.id for job in hub.jobs()] == ["mine"]
 
-    with_hub({"Cable": ("usb://1203:0172", "tspl")}, test)
+    with_hub({"Cable": ("virtual://tspl?no-such=true", "tspl")}, test)
 
 
 def test_a_queue_is_bounded(closed_port, monkeypatch):
@@ -171,12 +171,12 @@ def test_every_end_is_logged(label, caplog):
         hub.submit("Cable", b"CLS\r\n", "bad")
         await ended("good", "bad")
 
-    with_hub({"Label": (label.address, "tspl"), "Cable": ("usb://1203:0172", "tspl")}, test)
+    with_hub({"Label": (label.address, "tspl"), "Cable": ("virtual://tspl?no-such=true", "tspl")}, test)
     ends = {record.job: record for record in caplog.records if hasattr(record, "job")}
     good, bad = ends["good"], ends["bad"]
     assert (good.levelname, good.printer, good.getMessage()) == ("INFO", "Label", "delivered, 5 of 5 bytes")
     assert (bad.levelname, bad.printer) == ("WARNING", "Cable")
-    assert bad.getMessage().startswith("failed, 0 of 5 bytes: backend-missing, ")
+    assert bad.getMessage().startswith("failed, 0 of 5 bytes: bad-address, ")
 
 
 def test_live_jobs_are_not_forgotten(label, monkeypatch):

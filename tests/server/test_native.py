@@ -337,7 +337,7 @@ def test_the_same_id_with_other_data_is_a_conflict(client):
 def test_an_id_of_which_nothing_was_printed_is_tried_anew(start, end, label):
     server = start(
         {
-            "Cable": PrinterConfig("usb://1203:0172", "tspl"),
+            "Cable": PrinterConfig("virtual://tspl?no-such=true", "tspl"),
             "Label": PrinterConfig("tcp://127.0.0.1:1", "tspl"),
         }
     )

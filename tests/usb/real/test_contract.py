@@ -70,7 +70,7 @@ class TestFtdi(TransportContract):
     @pytest.fixture
     def rig(self):
         with plugged(FtdiDevice(), "/dev/ttyUSB0") as plug:
-            yield PlugRig(plug, "serial:///dev/ttyUSB0?flow=rtscts", buffers=70_000, big=2 * MEGABYTE)
+            yield PlugRig(plug, "serial:///dev/ttyUSB0?flow=rtscts", buffers=70_000)
             plug.set(capacity=None)
 
 

@@ -153,7 +153,7 @@ def test_a_megabyte_with_paper_out_and_the_cable_pulled(cable, tmp_path):
             assert again.model.printer.printed == b"Hello\n"
 
 
-@pytest.mark.parametrize("cable", ["usbfs", "ftdi"])
+@pytest.mark.parametrize("cable", ["usbfs"])
 def test_a_printer_that_stands_still_for_long_costs_nothing(cable, tmp_path):
     """Well under 1 % of a core on a real processor; an emulated one is some twenty times slower."""
     kind, node, address, _ = CABLES[cable]
