@@ -34,6 +34,7 @@ from rawprint.transports.descriptor import DescriptorTransport  # noqa: E402  (i
 
 # drivers/usb/class/usblp.c: _IOC_NR and sizes as in transport.md's table
 _LPGETSTATUS = 0x060B
+_LPABORT = 0x0604
 _LPIOC_GET_DEVICE_ID = 0x84005001  # 1,024 bytes
 _BLOCK = 8192  # USBLP_BUF_SIZE
 _SYSFS = Path("/sys/class/usbmisc")
@@ -63,6 +64,8 @@ def open_address(address: Address, timeout: float) -> Transport:  # noqa: ARG001
     except OSError as error:
         raise _open_error(address, error) from error
     try:
+        # Off, whoever used it before: it ends a write on a printer without paper with an error, after the block was taken.
+        fcntl.ioctl(descriptor, _LPABORT, 0)
         _status(descriptor)
     except OSError as error:
         if error.errno in (errno.ENOTTY, errno.EINVAL, errno.ENODEV, errno.ESHUTDOWN):

@@ -60,9 +60,12 @@ def open_address(address: Address, timeout: float) -> Transport:
         return TcpTransport(_connect(address, socket.AF_INET, (address.host, address.port), timeout), address)
     deadline = time.monotonic() + timeout
     failure: OpenError | None = None
-    for family, target in look_up(address.host, address.port, socket.SOCK_STREAM):
+    found = look_up(address.host, address.port, socket.SOCK_STREAM)
+    for tried, (family, target) in enumerate(found):
+        # One address that nobody answers must not take the time of the others: each gets its share of what is left.
+        share = max(deadline - time.monotonic(), 0.001) / (len(found) - tried)
         try:
-            sock = _connect(address, family, target, max(deadline - time.monotonic(), 0.001))
+            sock = _connect(address, family, target, share)
         except OpenError as error:
             failure = error
         else:
@@ -118,9 +121,10 @@ def look_up(host: str, port: int, kind: socket.SocketKind) -> list[tuple[int, tu
     try:
         found = socket.getaddrinfo(host, port, type=kind)
     except (OSError, UnicodeError) as error:
-        raise PrinterNotFound(
-            f"no host is called {host}", hint="check the name, or write the printer's IP address"
-        ) from error
+        hint = "check the name, or write the printer's IP address"
+        if host.endswith(".local"):
+            hint = "names in .local take mDNS (Debian: apt install libnss-mdns): set it up, or write the IP address"
+        raise PrinterNotFound(f"no host is called {host}", hint=hint) from error
     return [(family, target) for family, _, _, _, target in found]  # type: ignore[misc]
 
 
@@ -155,6 +159,12 @@ def _open_error(address: TcpAddress, error: OSError) -> OpenError:
         return PrinterBusy(
             f"{address} reset the connection", hint="another computer may be connected: the printer takes one"
         )
+    if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+        hint = "check that the printer is on, and that this computer is in its network"
+        if sys.platform == "darwin":
+            hint += "; macOS says so, too, where this program may not use the local network: see System Settings, "
+            hint += "Privacy & Security, Local Network"
+        return PrinterNotFound(f"there is no way to {address}: {error.strerror or error}", hint=hint)
     if isinstance(error, PermissionError):
         return AccessDenied(f"this system forbids a connection to {address}", hint="check its firewall")
     return PrinterNotFound(f"{address} cannot be reached: {error.strerror or error}", hint=_OFF_HINT)
