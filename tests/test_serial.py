@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -154,7 +156,7 @@ def test_a_path_where_something_is_stays_as_it_is(tmp_path):
     file.write_bytes(b"mine")
     code, _, err = run("simulate", "escpos", "--pty", str(file))
     assert code == 2
-    assert "already" in err
+    assert "File exists" in err
     assert file.read_bytes() == b"mine"
 
 
@@ -168,3 +170,138 @@ def test_list_and_udev():
     assert code == 0
     assert 'GROUP="lp"' in out
     assert 'ATTR{idVendor}=="04b8", ATTR{idProduct}=="0202"' in out
+
+
+# -- closing, handshakes and paths ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def port():
+    import tty
+
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    yield f"serial://{os.ttyname(slave)}", master
+    os.close(master)
+    os.close(slave)
+
+
+def test_a_second_close_touches_nobody_elses_descriptor(port):
+    transport = open_address(parse(port[0]), 1.0)
+    number = transport._wake_out
+    transport.close()
+    files = []
+    with contextlib.ExitStack() as stack:
+        while not files or files[-1].fileno() < number:  # the numbers are given again
+            files.append(stack.enter_context(tempfile.TemporaryFile(buffering=0)))
+        transport.close()
+        assert [os.pread(file.fileno(), 9, 0) for file in files] == [b""] * len(files)
+
+
+def test_a_close_that_lingers_does_not_wait_for_a_reader(port):
+    transport = open_address(parse(port[0]), 1.0)
+    ended = threading.Event()
+
+    def read():
+        with pytest.raises(rawprint.Disconnected):
+            transport.read(5.0)
+        ended.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    while not transport._using.locked():
+        ended.wait(0.001)
+    began = time.monotonic()
+    transport.close(0.2)
+    assert time.monotonic() - began < 0.2 + 0.5
+    assert ended.wait(1)
+    reader.join()
+
+
+def test_closing_after_an_unplug_never_blocks(port, monkeypatch):
+    """A tty's close waits up to 30 s for bytes that its driver still holds, also where the device has gone."""
+    transport = open_address(parse(port[0]), 1.0)
+    assert transport.write(memoryview(b"x" * 100), 1.0) == 100
+    transport._end(None)
+    release = threading.Event()
+    really = transport._port.close
+    monkeypatch.setattr(transport._port, "close", lambda: (release.wait(3), really()))
+    began = time.monotonic()
+    transport.close()
+    took = time.monotonic() - began
+    release.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("rawprint closes"):
+            thread.join(5)
+    assert took < 0.5
+
+
+def test_dsr_is_not_outrun_by_the_drivers_buffer(port, monkeypatch):
+    """What the driver holds goes out whatever DSR says by then: so it is never given much."""
+    transport = open_address(parse(port[0] + "?flow=dsrdtr"), 1.0)
+    held = 0
+    monkeypatch.setattr(transport, "_held_back", lambda: held)
+    monkeypatch.setattr(transport, "_line", lambda _: True)
+    data = memoryview(b"x" * 4096)
+    while taken := transport.write(data, 0.05):
+        held += taken
+        assert held <= 128
+    assert held
+    held = 0
+    assert transport.write(data, 1.0)
+    transport.close()
+
+
+def test_dsr_is_asked_again_after_waiting_for_room(port, monkeypatch):
+    transport = open_address(parse(port[0] + "?flow=dsrdtr"), 1.0)
+    monkeypatch.setattr(transport, "_held_back", lambda: 0)
+    answers = iter([True])
+    monkeypatch.setattr(transport, "_line", lambda _: next(answers, False))
+    gave = []
+
+    def give(piece):
+        gave.append(bytes(piece))
+        return 0  # no room
+
+    monkeypatch.setattr(transport, "_give", give)
+    assert transport.write(memoryview(b"x"), 0.1) == 0
+    assert len(gave) == 1  # never while DSR was off
+    transport.close()
+
+
+def test_pty_and_listen_are_either_or(tmp_path):
+    code, out, _ = run("simulate", "escpos", "--pty", str(tmp_path / "p"), "--listen", "127.0.0.1:0")
+    assert (code, out) == (2, "")
+
+
+def test_a_pty_in_no_folder_is_usage(tmp_path):
+    code, out, err = run("simulate", "escpos", "--pty", str(tmp_path / "none" / "p"))
+    assert (code, out) == (2, ""), err
+
+
+def test_a_path_with_odd_characters_is_an_address(tmp_path):
+    link = tmp_path / "a printer? 100%"
+    with running("simulate", "escpos", "--pty", str(link)) as printer:
+        address = json.loads(printer.stdout.readline())["listen"]
+        assert parse(address).device == str(link)
+        assert run("status", address, "--dialect", "escpos")[0] == 0
+
+
+def test_a_link_left_by_a_run_that_was_killed_is_taken_over(tmp_path):
+    link = tmp_path / "p"
+    for end in (signal.SIGKILL, signal.SIGTERM):
+        with running("simulate", "escpos", "--pty", str(link)) as printer:
+            line = printer.stdout.readline()
+            assert line, printer.stderr.read()
+            printer.send_signal(end)
+            printer.wait(20)
+    assert not os.path.lexists(link)
+
+
+def test_a_link_to_something_else_stays(tmp_path):
+    link = tmp_path / "p"
+    for target in (tmp_path / "gone", tmp_path):
+        link.symlink_to(target)
+        assert run("simulate", "escpos", "--pty", str(link))[0] == 2
+        assert link.readlink() == target
+        link.unlink()

@@ -185,13 +185,14 @@ def _add_simulate(commands: Any) -> None:
         epilog="clones:\n" + "\n".join(f"  {name:16} {what}" for name, what in CLONES.items()),
     )
     parser.add_argument("dialect", choices=tuple(DIALECTS), metavar="DIALECT", help=" or ".join(DIALECTS))
-    parser.add_argument(
+    cable = parser.add_mutually_exclusive_group()
+    cable.add_argument(
         "--listen",
         default="127.0.0.1:9100",
         metavar="HOST:PORT",
         help="default 127.0.0.1:9100; port 0 chooses",
     )
-    parser.add_argument(
+    cable.add_argument(
         "--pty", type=Path, metavar="PATH", help="instead: behind a pseudo-terminal, to which PATH becomes a link"
     )
     parser.add_argument("--control", metavar="HOST:PORT", help="an HTTP port for faults and for what was received")
@@ -470,9 +471,16 @@ def _simulate(options: argparse.Namespace) -> int:
         try:
             if options.pty is not None:
                 listener: Listener = PtyListener(made, options.pty, output_dir=options.output)
+                try:
+                    listener.start()
+                except OSError as error:
+                    raise UsageError(
+                        f"--pty {options.pty}: {error.strerror or error}",
+                        hint="name a path where nothing is yet, in a folder that is there",
+                    ) from error
             else:
                 listener = Listener(made, *_host_port(options.listen), output_dir=options.output)
-            listener.start()
+                listener.start()
             stack.callback(listener.close)
             ready = {"listen": listener.address}
             if options.control:
@@ -480,8 +488,6 @@ def _simulate(options: argparse.Namespace) -> int:
                 control.start()
                 stack.callback(control.close)
                 ready["control"] = control.url
-        except FileExistsError as error:
-            raise UsageError(f"{options.pty} is there already", hint="name a path where nothing is yet") from error
         except OSError as error:
             raise rawprint.PrinterBusy(
                 f"cannot listen: {error.strerror or error}", hint="choose another port, or 0 for a free one"

@@ -36,6 +36,8 @@ class DescriptorTransport(Transport):
         self._deaf = False  # it has no way back
         self._ended: Disconnected | None = None
         self._closed = False
+        self._gone = False  # it ended by itself
+        self._waking = threading.Lock()  # held while the pipe is written to, which another close may close meanwhile
         self._using = threading.Lock()  # held while the descriptor is used: a number must not be closed under a call
         os.set_blocking(descriptor, False)
         self._wake_in, self._wake_out = os.pipe()
@@ -53,9 +55,9 @@ class DescriptorTransport(Transport):
         """
         raise NotImplementedError
 
-    def _clear_to_send(self) -> bool:
-        """Whether the far side wants to be given bytes, where the system does not see to that by itself."""
-        return True
+    def _hold(self) -> float:
+        """After how long to ask again, as the far side wants no bytes now; 0: it does, or the system sees to that."""
+        return 0.0
 
     def _shut(self) -> None:
         """Close the descriptor; called once, and nobody uses it any more."""
@@ -69,14 +71,14 @@ class DescriptorTransport(Transport):
         with self._using:
             while True:
                 self._check()
-                clear = self._clear_to_send()
-                if clear and len(data) and (taken := self._give(data[: self.piece])):
+                hold = self._hold()
+                if not hold and len(data) and (taken := self._give(data[: self.piece])):
                     return taken
                 rest = deadline - time.monotonic()
                 if rest <= 0 or not data:
                     return 0
-                events = self._wait(select.POLLOUT if clear else 0, rest if clear else min(_PAUSE, rest))
-                if clear and (taken := self._give(data[: self.piece])):
+                events = self._wait(0 if hold else select.POLLOUT, min(hold, rest) if hold else rest)
+                if not hold and not self._hold() and (taken := self._give(data[: self.piece])):
                     return taken
                 if events & _ENDS:
                     raise self._end(None)
@@ -153,6 +155,7 @@ class DescriptorTransport(Transport):
     def _end(self, error: OSError | None) -> Disconnected:
         """Note how it ended. What was written may have been printed, as the system's count is not the printer's."""
         if self._ended is None:
+            self._gone = True
             gone = error is None or error.errno in _GONE
             what = "was unplugged or switched off" if gone else f"failed: {error.strerror if error else ''}"
             self._ended = Disconnected(
@@ -165,12 +168,15 @@ class DescriptorTransport(Transport):
         if linger > 0 and self._ended is None:
             self._drain(linger)
         first, self._ended = self._ended is None, self._ended or Disconnected(f"{self._name} was closed")
-        with contextlib.suppress(OSError):  # closed before
+        with self._waking:
+            if self._closed:  # the number of the pipe may be somebody else's by now
+                return
             os.write(self._wake_out, b".")
         with self._using:
-            if self._closed:
-                return
-            self._closed = True
+            with self._waking:
+                if self._closed:
+                    return
+                self._closed = True
             if first:
                 self._count()
             os.close(self._wake_in)
@@ -178,12 +184,15 @@ class DescriptorTransport(Transport):
             self._shut()
 
     def _drain(self, linger: float) -> None:
-        """Wait until the system has passed on what it holds, while that moves at all."""
+        """Wait until the system has passed on what it holds, but for no other thread that reads or writes meanwhile."""
         deadline = time.monotonic() + linger
-        while self.unacknowledged() and (rest := deadline - time.monotonic()) > 0:
+        while (rest := deadline - time.monotonic()) > 0 and self._using.acquire(timeout=rest):
             try:
-                with self._using:
-                    self._check()
-                    self._wait(0, min(_PAUSE, rest))
+                self._check()
+                self._count()
+                if not self._unacknowledged or self._wait(0, min(_PAUSE, rest)) & _ENDS:
+                    return
             except Disconnected:
                 return
+            finally:
+                self._using.release()

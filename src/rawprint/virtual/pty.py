@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from rawprint.address import SerialAddress
 from rawprint.virtual.listener import Listener
 
 if TYPE_CHECKING:
     import socket
-    from pathlib import Path
 
     from rawprint.virtual.device import Device
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 class PtyListener(Listener):
     """Serves one device at a pseudo-terminal; used like `Listener`.
 
-    The terminal itself keeps some 4 KiB that the device has not taken. To drop the connection is to pull the cable: the
+    The terminal itself keeps bytes that the device has not taken (Linux: about 20 KiB). To drop the connection is to pull the cable: the
     port is gone then.
     """
 
@@ -49,6 +51,7 @@ class PtyListener(Listener):
             tty.setraw(slave)  # while it stays open, it stays so: nothing that the printer says is echoed to it
             self._name = os.ttyname(slave)
             if self._path is not None:
+                self._remove_left_over(self._path)
                 self._path.symlink_to(self._name)
         except OSError:
             os.close(master)
@@ -57,10 +60,17 @@ class PtyListener(Listener):
         os.set_blocking(master, False)
         self._waiting.append(cast("socket.socket", _Master(master, slave)))
 
+    def _remove_left_over(self, path: Path) -> None:
+        """A link of a run that was killed leads nowhere, or, as numbers are given again, to this very terminal."""
+        with contextlib.suppress(OSError):  # there is none, or it is no link
+            there = path.readlink()
+            if str(there) == self._name or (there.parent == Path(self._name).parent and not there.exists()):
+                path.unlink()
+
     @property
     def address(self) -> str:
         """The printer's address, like `serial:///dev/pts/3`."""
-        return f"serial://{self._path.absolute() if self._path is not None else self._name}"
+        return str(SerialAddress(str(self._path.absolute()) if self._path is not None else self._name))
 
     def close(self) -> None:
         """See Listener."""
