@@ -9,7 +9,8 @@ PACKAGES := tests/server/js
 unexport PYTHONDONTWRITEBYTECODE
 
 # The guest emulates a processor: it shall not take one from what else is tested.
-USB_TESTS := nice -n 10 tests/usb/vm.sh $(BIN)/python -m pytest -q -p no:cacheprovider -p no:xdist -p no:playwright tests/usb/real
+USB_TESTS := USBTB_TIMEOUT=420 nice -n 10 tests/usb/vm.sh $(BIN)/python -m pytest -q -p no:cacheprovider -p no:xdist -p no:hypothesispytest
+USB_REAL := tests/usb/real
 
 .PHONY: demo test test-usb check bench setup chromium node clean help
 
@@ -64,16 +65,19 @@ check: $(STAMP)
 
 # The emulated machine runs beside the other tests; where it cannot, setup.sh has said why.
 test: $(STAMP) chromium node check
-	@usb=; if tests/usb/setup.sh; then $(USB_TESTS) >$(VENV)/usb-tests.log 2>&1 & usb=$$!; fi; \
+	@usb=; if tests/usb/setup.sh; then $(USB_TESTS) $(USB_REAL) >$(VENV)/usb-tests.log 2>&1 & usb=$$!; fi; \
 	$(BIN)/python -m pytest -n 4 --dist loadgroup; code=$$?; \
 	if [ -n "$$usb" ]; then \
 		wait $$usb; usb_code=$$?; echo "in the emulated machine:"; cat $(VENV)/usb-tests.log; \
 		[ $$code != 0 ] || code=$$usb_code; \
 	fi; exit $$code
 
+# Alone, in two machines at a time.
 test-usb: $(STAMP)
 	@tests/usb/setup.sh
-	$(USB_TESTS)
+	@$(USB_TESTS) $(USB_REAL)/test_contract.py >$(VENV)/usb-tests.log 2>&1 & contract=$$!; \
+	$(USB_TESTS) $(USB_REAL) --ignore $(USB_REAL)/test_contract.py; code=$$?; \
+	wait $$contract || code=1; cat $(VENV)/usb-tests.log; exit $$code
 
 bench: $(STAMP)
 	@$(BIN)/python -c 'import uvloop' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check -e '.[fast]'

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rawprint.device_id import MAX_LENGTH, commands, parse
+from rawprint.device_id import MAX_LENGTH, commands, parse, split_device_id
 
 EPSON = b"MFG:EPSON;MDL:TM-T88V;CMD:ESC/POS;"
 EPSON_KEYS = {"MFG": "EPSON", "MDL": "TM-T88V", "CMD": "ESC/POS"}
@@ -54,6 +54,25 @@ def test_long_names_become_short_ones(long, short):
 def test_a_length_counts_itself_and_ends_the_text():
     assert parse(b"\x00\x50" + EPSON.ljust(0x50 - 2) + b"X:1;") == EPSON_KEYS
     assert parse(b"\x50\x00" + EPSON.ljust(0x50 - 2) + b"X:1;") == EPSON_KEYS
+
+
+@given(
+    st.text(st.characters(min_codepoint=1, max_codepoint=255), min_size=12, max_size=1022),
+    st.sampled_from(["big", "little"]),
+    st.binary(max_size=64),
+)
+def test_a_text_comes_back_without_its_length_and_what_follows(text, order, surplus):
+    body = text.encode("latin-1")
+    raw = prefixed(body, order) + surplus
+    other = int.from_bytes(raw[:2], "little" if order == "big" else "big")
+    assume(order == "big" or not 14 <= other <= len(raw))  # it reads as big-endian, too: nobody can tell
+    assume(not raw[:2].isalpha())  # nor whether two letters are a length, which would be beyond 16,000
+    assert split_device_id(raw) == text
+
+
+@given(st.binary(max_size=300))
+def test_splitting_never_raises_and_adds_nothing(raw):
+    assert split_device_id(raw).encode("latin-1") in raw
 
 
 def test_a_wrong_length_loses_nothing():

@@ -18,6 +18,7 @@ import serial
 import rawprint
 from rawprint.address import parse
 from rawprint.transports import open_address
+from rawprint.transports.usb_quirks import udev_rules
 from rawprint.virtual import PtyListener, device
 
 from .test_cli import LABEL, get, post, running
@@ -168,6 +169,7 @@ def test_list_and_udev():
         assert str(parse(one["address"])) == one["address"]
     code, out, _ = run("udev")
     assert code == 0
+    assert out == udev_rules()
     assert 'GROUP="lp"' in out
     assert 'ATTR{idVendor}=="04b8", ATTR{idProduct}=="0202"' in out
 

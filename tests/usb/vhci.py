@@ -33,6 +33,10 @@ class Plug:
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
+    @property
+    def plugged(self):
+        return self._sock.fileno() >= 0
+
     @staticmethod
     def _ports():
         """ "hs  0000 004 000 …": 004 is a port that is not used."""
@@ -46,7 +50,7 @@ class Plug:
         self.unplug()
 
     def unplug(self):
-        if self._sock.fileno() >= 0:
+        if self.plugged:
             self._sock.shutdown(socket.SHUT_RDWR)
             self._thread.join()
             self._sock.close()

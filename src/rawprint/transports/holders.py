@@ -20,7 +20,8 @@ def usb_interface_holder(bus: int, address: int, interface: str | None, *, proc:
         interface: Its folder in /sys, which tells the driver.
         proc: For tests.
     """
-    program = holder_of(str(_BUS / f"{bus:03d}" / f"{address:03d}"), proc=proc)
+    # Whoever asks has the device open, too, or could not know that it is held: that is not what holds it.
+    program = holder_of(str(_BUS / f"{bus:03d}" / f"{address:03d}"), proc=proc, asking=1)
     if program is not None:
         return program
     try:
@@ -40,10 +41,15 @@ def kernel_printer_user(interface: Path | None) -> str | None:
     return None
 
 
-def holder_of(path: str, *, proc: Path = _PROC) -> str | None:
+def holder_of(path: str, *, proc: Path = _PROC, asking: int = 0) -> str | None:
     """The program that has the device open, such as "python3 (process 814)"; None: none that this user may see.
 
     Never raises.
+
+    Args:
+        path: A device file.
+        proc: For tests.
+        asking: How many descriptors this process has on it only to ask; it holds the device if it has more.
     """
     try:
         device = Path(path).stat()
@@ -53,14 +59,24 @@ def holder_of(path: str, *, proc: Path = _PROC) -> str | None:
         return None
     own = str(os.getpid())
     for process in sorted(_numbers(proc), key=lambda name: (name == own, int(name))):
-        for descriptor in _entries(proc / process / "fd"):
-            try:
-                opened = descriptor.stat()
-            except OSError:
-                continue
-            if stat.S_ISCHR(opened.st_mode) and opened.st_rdev == device.st_rdev:
-                return "this program itself" if process == own else _name(proc / process)
+        opened = sum(_is_on(descriptor, device.st_rdev) for descriptor in _entries(proc / process / "fd"))
+        if process == own:
+            opened -= asking
+        if opened > 0:
+            return "this program itself" if process == own else _name(proc / process)
     return None
+
+
+def _is_on(descriptor: Path, device: int) -> bool:
+    try:
+        # A file of a server that is gone would keep stat waiting, so only what can be a device is looked at. The name
+        # proves no more than that: other mount namespaces have other ones.
+        if "/dev/" not in str(descriptor.readlink()):
+            return False
+        opened = descriptor.stat()
+    except OSError:
+        return False
+    return sys.platform != "win32" and stat.S_ISCHR(opened.st_mode) and opened.st_rdev == device
 
 
 def _numbers(proc: Path) -> list[str]:

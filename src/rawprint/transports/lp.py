@@ -140,8 +140,21 @@ class LpTransport(DescriptorTransport):
         self._silent_line = False
 
     def _give(self, piece: memoryview) -> int:
-        taken = super()._give(piece)
-        self._block = taken or self._block
+        try:
+            taken = os.write(self._descriptor, piece)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise self._end(error) from error
+            # The driver says so, too, of a block that broke off before it could say that it had taken it, and then some
+            # of it may be printed: so it counts, and the next call tells the end.
+            taken = len(piece)
+            self._total += taken
+            self._end(error)
+        else:
+            self._total += taken
+        self._block = self._unacknowledged = taken  # until the driver is heard to have passed it on
         return taken
 
     def _held_back(self) -> int:

@@ -15,11 +15,17 @@ from rawprint.errors import Disconnected
 from rawprint.transports.base import Transport
 
 _CHUNK = 4096
-_SLICE = 0.25  # seconds; no wait is longer, so that a close is seen
+# Seconds. No wait is longer than a slice, so that a close is seen.
+_SLICE = 0.25
+_EMPTY_PAUSE = 0.02  # usbprint, and a serial port that pyserial has set, may answer a read at once, with nothing
 _WAIT_OBJECT_0 = 0
 # winerror.h
-ERROR_FILE_NOT_FOUND, ERROR_ACCESS_DENIED, ERROR_GEN_FAILURE, ERROR_SHARING_VIOLATION = 2, 5, 31, 32
-ERROR_OPERATION_ABORTED, ERROR_IO_PENDING, ERROR_NOT_FOUND, ERROR_DEVICE_NOT_CONNECTED = 995, 997, 1168, 1167
+ERROR_INVALID_FUNCTION, ERROR_FILE_NOT_FOUND, ERROR_ACCESS_DENIED, ERROR_GEN_FAILURE = 1, 2, 5, 31
+ERROR_SHARING_VIOLATION, ERROR_NOT_SUPPORTED, ERROR_NO_SUCH_DEVICE = 32, 50, 433
+ERROR_OPERATION_ABORTED, ERROR_IO_PENDING, ERROR_DEVICE_NOT_CONNECTED = 995, 997, 1167
+#: What says that the device is not there any more.
+GONE = (ERROR_DEVICE_NOT_CONNECTED, ERROR_FILE_NOT_FOUND, ERROR_GEN_FAILURE, ERROR_NO_SUCH_DEVICE)
+_CANNOT_ANSWER = (ERROR_INVALID_FUNCTION, ERROR_NOT_SUPPORTED)  # a printer without a way back
 
 
 class Overlapped(ctypes.Structure):
@@ -69,11 +75,13 @@ class OverlappedPipe(Transport):
         self._in_flight = 0
         self._ended: Disconnected | None = None
         self._closed = False
+        self._closing = threading.Event()
         self._using = threading.Lock()
         self._write_state, self._read_state = Overlapped(), Overlapped()
         self._write_state.hEvent, self._read_state.hEvent = kernel.CreateEvent(), kernel.CreateEvent()
         self._buffer = ctypes.create_string_buffer(_CHUNK)
         self._reading = False
+        self._mute = False  # it cannot answer: it is not read
 
     def write(self, data: memoryview, timeout: float) -> int:
         """See Transport."""
@@ -84,22 +92,22 @@ class OverlappedPipe(Transport):
         with self._using:
             self._check()
             self._ask_to_read()  # a printer whose answers nobody fetches may stop taking bytes
-            kernel, state = self._kernel, self._write_state
+            kernel, state, canceled = self._kernel, self._write_state, False
             if not kernel.WriteFile(self._handle, chunk, len(chunk), state):
                 code = kernel.GetLastError()
                 if code != ERROR_IO_PENDING:
                     raise self._end(code, lost=False)
                 while not self._signaled(state, min(max(deadline - time.monotonic(), 0.0), _SLICE)):
                     if time.monotonic() >= deadline or self._ended is not None:
-                        kernel.CancelIoEx(self._handle, state)  # the result tells what was taken before
+                        canceled = kernel.CancelIoEx(self._handle, state)  # the result tells what was taken before
                         break
             taken = kernel.GetOverlappedResult(self._handle, state)
             if taken is not None:
                 return taken
             code = kernel.GetLastError()
-            if code == ERROR_OPERATION_ABORTED:
+            if code == ERROR_OPERATION_ABORTED and canceled:
                 return 0
-            # It went away with a write under way: how much it took, nobody can tell.
+            # It went away, which may abort what is under way, too, with a write under way: how much it took, nobody can tell.
             self._in_flight = len(chunk)
             self._end(code, lost=True)
             return len(chunk)
@@ -112,28 +120,34 @@ class OverlappedPipe(Transport):
                 self._check()
                 self._ask_to_read()
                 rest = max(deadline - time.monotonic(), 0.0)
-                if self._signaled(self._read_state, min(rest, _SLICE)):
+                if self._mute:
+                    self._closing.wait(min(rest, _SLICE))
+                elif self._signaled(self._read_state, min(rest, _SLICE)):
                     self._reading = False
                     count = self._kernel.GetOverlappedResult(self._handle, self._read_state)
                     if count is None:
-                        raise self._end(self._kernel.GetLastError(), lost=False)
-                    if count:
+                        code = self._kernel.GetLastError()
+                        # Windows aborts a read when the thread ends that asked for it, and nothing is lost by that.
+                        if code != ERROR_OPERATION_ABORTED:
+                            raise self._end(code, lost=False)
+                    elif count:
                         return self._buffer.raw[:count]
-                    # usbprint may answer at once, with nothing: then it is not asked again and again.
-                    self._kernel.WaitForSingleObject(self._write_state.hEvent, int(min(rest, 0.02) * 1000))
+                    self._closing.wait(min(rest, _EMPTY_PAUSE))
                 if time.monotonic() >= deadline:
                     return b""
 
     def _ask_to_read(self) -> None:
         """Keep one read under way."""
-        if self._reading:
+        if self._reading or self._mute:
             return
         self._reading = True
         if not self._kernel.ReadFile(self._handle, self._buffer, _CHUNK, self._read_state):
             code = self._kernel.GetLastError()
             if code != ERROR_IO_PENDING:
                 self._reading = False
-                raise self._end(code, lost=False)
+                if code not in _CANNOT_ANSWER:
+                    raise self._end(code, lost=False)
+                self._mute = True
 
     def _signaled(self, state: Overlapped, seconds: float) -> bool:
         return self._kernel.WaitForSingleObject(state.hEvent, int(seconds * 1000)) == _WAIT_OBJECT_0
@@ -143,10 +157,20 @@ class OverlappedPipe(Transport):
         return self._in_flight
 
     def control(self, code: int, size: int) -> bytes:
-        """DeviceIoControl with no input; b"" where the driver refuses."""
+        """DeviceIoControl with no input; b"" where the driver refuses.
+
+        Raises:
+            Disconnected: It was unplugged.
+        """
         with self._using:
             self._check()
-            return self._kernel.DeviceIoControl(self._handle, code, size) or b""
+            answer = self._kernel.DeviceIoControl(self._handle, code, size)
+            if answer is None:
+                failure = self._kernel.GetLastError()
+                # A printer that merely does not know the question stalls, which is a general failure, too.
+                if failure in GONE and failure != ERROR_GEN_FAILURE:
+                    raise self._end(failure, lost=False)
+            return answer or b""
 
     def _check(self) -> None:
         if self._ended is not None:
@@ -154,8 +178,7 @@ class OverlappedPipe(Transport):
 
     def _end(self, code: int, *, lost: bool) -> Disconnected:
         if self._ended is None:
-            gone = code in (ERROR_DEVICE_NOT_CONNECTED, ERROR_FILE_NOT_FOUND, ERROR_GEN_FAILURE)
-            what = "was unplugged or switched off" if gone else f"failed (Windows error {code})"
+            what = "was unplugged or switched off" if code in GONE else f"failed (Windows error {code})"
             self._ended = Disconnected(
                 f"{self._name} {what}", hint="check the cable and that the printer is on", lost=lost
             )
@@ -165,6 +188,7 @@ class OverlappedPipe(Transport):
         """See Transport."""
         if self._ended is None:
             self._ended = Disconnected(f"{self._name} was closed")
+        self._closing.set()
         with self._using:  # another thread's wait ends within its slice
             if self._closed:
                 return

@@ -41,6 +41,7 @@ _TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; Python knows the name from 3.12 on
 _NON_BLOCKING = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
 _UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EWOULDBLOCK))
 _OFF_HINT = "check that the printer is on and that the address is right"
+_NO_WAY = (errno.EHOSTUNREACH, errno.ENETUNREACH)
 _SILENT = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
 
 
@@ -67,7 +68,8 @@ def open_address(address: Address, timeout: float) -> Transport:
         try:
             sock = _connect(address, family, target, share)
         except OpenError as error:
-            failure = error
+            if failure is None or _tells(error) >= _tells(failure):
+                failure = error
         else:
             return TcpTransport(sock, address)
     raise failure or PrinterNotFound(f"{address} has no address", hint=_OFF_HINT)
@@ -122,7 +124,7 @@ def look_up(host: str, port: int, kind: socket.SocketKind) -> list[tuple[int, tu
         found = socket.getaddrinfo(host, port, type=kind)
     except (OSError, UnicodeError) as error:
         hint = "check the name, or write the printer's IP address"
-        if host.endswith(".local"):
+        if host.rstrip(".").endswith(".local"):
             hint = "names in .local take mDNS (Debian: apt install libnss-mdns): set it up, or write the IP address"
         raise PrinterNotFound(f"no host is called {host}", hint=hint) from error
     return [(family, target) for family, _, _, _, target in found]  # type: ignore[misc]
@@ -143,6 +145,14 @@ def _set_options(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
 
+def _tells(error: OpenError) -> int:
+    """How much it says of the printer: that this computer has no way to one of its addresses is the least."""
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno in _NO_WAY:
+        return 0
+    return 1 if isinstance(cause, TimeoutError) else 2
+
+
 def _open_error(address: TcpAddress, error: OSError) -> OpenError:
     if isinstance(error, TimeoutError):
         return PrinterNotFound(
@@ -159,7 +169,7 @@ def _open_error(address: TcpAddress, error: OSError) -> OpenError:
         return PrinterBusy(
             f"{address} reset the connection", hint="another computer may be connected: the printer takes one"
         )
-    if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+    if error.errno in _NO_WAY:
         hint = "check that the printer is on, and that this computer is in its network"
         if sys.platform == "darwin":
             hint += "; macOS says so, too, where this program may not use the local network: see System Settings, "

@@ -49,7 +49,7 @@ _READ_PACKETS = 8
 _SLICE = 0.25
 _READ_SLICE = 0.05
 _STALE = 0.01  # an answer of before that the printer still holds comes at once
-_STALE_LIMIT = 65536
+_STALE_FOR = 0.2  # at most; a printer may go on talking
 _CONTROL = 0.5
 _EMPTY_PAUSE = 0.02  # some printers answer every IN request at once, with nothing
 _UNREAD_LIMIT = 65536  # bytes; a printer that nobody reads is not read
@@ -196,7 +196,6 @@ class UsbTransport(Transport):
         self._printer = printer
         self._name = name
         self._detached = detached
-        self._packet: int = printer.out.wMaxPacketSize
         self._came: deque[bytes] = deque()
         self._unread = 0
         self._changed = threading.Condition()  # guards what came, and how it ended
@@ -311,10 +310,10 @@ class UsbTransport(Transport):
 
     def _drop_stale(self) -> None:
         """Answers to somebody else's questions, which the printer still holds."""
-        left = _STALE_LIMIT
+        until = time.monotonic() + _STALE_FOR
         with contextlib.suppress(usb.core.USBTimeoutError):
-            while left > 0 and (got := self._printer.back.read(self._read_size, _milliseconds(_STALE))):
-                left -= len(got)
+            while len(self._printer.back.read(self._read_size, _milliseconds(_STALE))) and time.monotonic() < until:
+                pass
 
     @property
     def _read_size(self) -> int:

@@ -2,6 +2,11 @@
 
 Each printer has a device interface beside its printer queue, and both can be used. Unproven on hardware: the logic is tested
 against a stand-in for Windows that behaves as the public notes on usbprint.sys say.
+
+Equal printers are told apart by the third part of the device path: it is the serial number, or, with & in it, the name that
+Windows gives to whatever is plugged into that socket (and to each interface of a composite device, whose serial number it
+hides). Both stand where an address has the serial number: usb://0416:5011/7%261a2b3c%260%262. Windows writes paths in small
+letters, so case does not count.
 """
 
 from __future__ import annotations
@@ -19,9 +24,8 @@ from rawprint.transports import port_status
 from rawprint.transports.base import Found, Transport
 from rawprint.transports.overlapped import (
     ERROR_ACCESS_DENIED,
-    ERROR_DEVICE_NOT_CONNECTED,
-    ERROR_FILE_NOT_FOUND,
     ERROR_SHARING_VIOLATION,
+    GONE,
     Kernel32,
     OverlappedPipe,
 )
@@ -54,7 +58,12 @@ class _Printer(NamedTuple):
     vid: str
     pid: str
     interface: int | None
-    serial: str
+    instance: str  # the serial number, or the system's own name
+
+    @property
+    def serial(self) -> str:
+        """The printer's serial number; "" where Windows does not tell one."""
+        return "" if "&" in self.instance else self.instance
 
 
 def windows() -> Windows:
@@ -74,7 +83,7 @@ def open_address(address: Address, timeout: float) -> Transport:
     """Open the printer's device interface, or by libusb what has another driver (WinUSB).
 
     Args:
-        address: A UsbAddress. Windows does not tell the port path: `?port=` fits none.
+        address: A UsbAddress. The usual driver does not tell the port path: `?port=` fits what libusb sees alone.
         timeout: Seconds to try again while the spooler holds it.
 
     Raises:
@@ -83,23 +92,15 @@ def open_address(address: Address, timeout: float) -> Transport:
     if not isinstance(address, UsbAddress):
         raise BackendMissing(f"{address} is no USB address")
     system = windows()
-    fits = [
-        printer
-        for printer in _printers(system)
-        if (printer.vid, printer.pid) == (address.vid, address.pid)
-        and address.serial in ("", printer.serial)
-        and address.interface in (None, printer.interface or 0)
-        and not address.port
-    ]
+    printers = _printers(system)
+    fits = [printer for printer in printers if _fits(printer, address)]
     if not fits:
-        return _by_libusb(address, timeout)
+        return _by_libusb(address, timeout, printers)
     if len(fits) > 1:
-        candidates = tuple(str(_address(printer, fits)) for printer in fits if printer.serial)
+        candidates = [str(_address(printer, printers)) for printer in fits]
         raise AmbiguousAddress(
             f"{len(fits)} printers fit {address}",
-            hint=f"name one of them: {', '.join(candidates)}"
-            if candidates
-            else "leave one of them plugged in: they have no serial numbers",
+            hint=f"name one of them: {', '.join(candidates)} (one with & or %26 means the socket, not the printer)",
             candidates=candidates,
         )
     return UsbprintTransport(_open(system, fits[0].path, address, timeout), str(address), kernel=system)
@@ -125,19 +126,28 @@ def _open(system: Windows, path: str, address: UsbAddress, timeout: float) -> in
             f"Windows does not open {address}",
             hint="pause its queue in the printer settings, or end the program that prints on it",
         )
-    if code in (ERROR_FILE_NOT_FOUND, ERROR_DEVICE_NOT_CONNECTED):
+    if code in GONE:
         raise PrinterNotFound(f"{address} was unplugged", hint="check the cable and that the printer is on")
     raise OpenError(
         f"{address} cannot be opened (Windows error {code})", hint="unplug the printer and plug it in again"
     )
 
 
-def _by_libusb(address: UsbAddress, timeout: float) -> Transport:
-    from rawprint.transports import usb  # noqa: PLC0415
-
+def _by_libusb(address: UsbAddress, timeout: float, printers: list[_Printer]) -> Transport:
+    """What has another driver; `printers` are those of the usual one, none of which fits."""
     try:
+        from rawprint.transports import usb  # noqa: PLC0415
+
         return usb.open_address(address, timeout)
-    except BackendMissing as error:
+    except (BackendMissing, PrinterNotFound, ImportError) as error:
+        alike = [str(_address(one, printers)) for one in printers if (one.vid, one.pid) == (address.vid, address.pid)]
+        if alike:
+            raise PrinterNotFound(
+                f"a printer {address.vid}:{address.pid} is plugged in, but not the one that {address} names",
+                hint=f"Windows does not tell the port, nor every serial number; what is there: {', '.join(alike)}",
+            ) from error
+        if isinstance(error, PrinterNotFound):
+            raise
         raise PrinterNotFound(
             f"no printer {address} is plugged in, or it has no printer driver",
             hint="let Windows install its usual USB printer driver (USB Printing Support)",
@@ -148,12 +158,12 @@ def find() -> list[Found]:
     """Every USB printer that Windows' own driver has, and those that libusb sees besides. None is opened."""
     printers = _printers(windows())
     found = [Found(str(_address(printer, printers)), serial=printer.serial) for printer in printers]
-    from rawprint.transports import usb  # noqa: PLC0415
-
     known = {(printer.vid, printer.pid) for printer in printers}
     try:
+        from rawprint.transports import usb  # noqa: PLC0415
+
         others = usb.find()
-    except BackendMissing:
+    except (BackendMissing, ImportError):
         return found
     return found + [one for one in others if tuple(one.address.partition("://")[2][:9].split(":")) not in known]
 
@@ -165,16 +175,27 @@ def _printers(system: Windows) -> list[_Printer]:
         if match:
             vid, pid, interface, instance = match.groups()
             number = None if interface is None else int(interface, 16)
-            serial = "" if "&" in instance else instance
-            found.append(_Printer(path, vid.lower(), pid.lower(), number, serial))
+            found.append(_Printer(path, vid.lower(), pid.lower(), number, instance))
     return found
 
 
-def _address(printer: _Printer, among: list[_Printer]) -> UsbAddress:
-    several = [other for other in among if other[1:3] == printer[1:3] and other.serial == printer.serial]
-    return UsbAddress(
-        printer.vid, printer.pid, printer.serial, interface=printer.interface if len(several) > 1 else None
+def _fits(printer: _Printer, address: UsbAddress) -> bool:
+    return (
+        (printer.vid, printer.pid) == (address.vid, address.pid)
+        and address.serial.lower() in ("", printer.instance.lower())
+        and address.interface in (None, printer.interface or 0)
+        and not address.port
     )
+
+
+def _address(printer: _Printer, among: list[_Printer]) -> UsbAddress:
+    """The shortest address that means this printer and no other of those."""
+    plain = UsbAddress(printer.vid, printer.pid, printer.serial)
+    by_interface = UsbAddress(printer.vid, printer.pid, printer.serial, interface=printer.interface)
+    for address in (plain, by_interface):
+        if [one for one in among if _fits(one, address)] == [printer]:
+            return address
+    return UsbAddress(printer.vid, printer.pid, printer.instance, interface=printer.interface)
 
 
 class UsbprintTransport(OverlappedPipe):

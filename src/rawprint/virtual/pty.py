@@ -61,10 +61,9 @@ class PtyListener(Listener):
         self._waiting.append(cast("socket.socket", _Master(master, slave)))
 
     def _remove_left_over(self, path: Path) -> None:
-        """A link of a run that was killed leads nowhere, or, as numbers are given again, to this very terminal."""
+        """A link to a terminal was left by a run that was killed; whose terminal that number is now says nothing."""
         with contextlib.suppress(OSError):  # there is none, or it is no link
-            there = path.readlink()
-            if str(there) == self._name or (there.parent == Path(self._name).parent and not there.exists()):
+            if path.readlink().parent == Path(self._name).parent:
                 path.unlink()
 
     @property

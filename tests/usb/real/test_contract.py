@@ -16,15 +16,13 @@ from ..devices import AcmDevice, FtdiDevice, UsbPrinterDevice
 from ..vhci import wait_for
 from .conftest import any_device, plugged
 
-MEGABYTE = 1024 * 1024
-
 
 class PlugRig(Rig):
     """An emulated device in a port of the kernel's."""
 
-    def __init__(self, plug, address, *, exact=False, buffers=0, big=10 * MEGABYTE):
+    def __init__(self, plug, address, *, exact, buffers):
         self.plug, self._address = plug, address
-        self.exact, self.buffers, self.big = exact, buffers, big
+        self.exact, self.buffers = exact, buffers
 
     @property
     def address(self):
@@ -48,44 +46,69 @@ class PlugRig(Rig):
         return wait_for(condition, timeout)
 
 
-def let_go(plug):
-    """Let a port that is being closed pass on what it holds: pulled out meanwhile, it would stay for 30 s."""
-    plug.set(capacity=None)
-    assert wait_for(lambda: not any(t.name.startswith("rawprint closes") for t in threading.enumerate()), 35)
+class Slot:
+    """A port in which a device stays from test to test, until one pulls it out: to plug one in takes half a second."""
+
+    def __init__(self, kind, node):
+        self._kind, self._node = kind, node
+        self._stack = contextlib.ExitStack()
+        self._plug = None
+
+    def plug(self):
+        if self._plug is None or not self._plug.plugged:
+            self._stack.close()
+            self._plug = self._stack.enter_context(plugged(self._kind(), self._node))
+        with self._plug.lock:
+            self._plug.model.received.clear()
+            self._plug.model.answers.clear()
+        return self._plug
+
+    def let_go(self):
+        """Let a port that is being closed pass on what it holds: pulled out meanwhile, it would stay for 30 s."""
+        self._plug.set(capacity=None)
+        closing = [thread for thread in threading.enumerate() if thread.name.startswith("rawprint closes")]
+        for thread in closing:
+            thread.join(35)
+
+    def close(self):
+        self._stack.close()
 
 
-class TestUsbfs(TransportContract):
+@pytest.fixture(scope="class")
+def slot(request):
+    with contextlib.closing(Slot(request.cls.kind, request.cls.node)) as slot:
+        yield slot
+
+
+class OnAPort(TransportContract):
+    """Subclasses say which device, and how it is addressed."""
+
+    kind = node = address = None
+    exact = False
+    buffers = 0
+
+    @pytest.fixture
+    def rig(self, slot):
+        yield PlugRig(slot.plug(), self.address, exact=self.exact, buffers=self.buffers)
+        slot.let_go()
+
+
+class TestUsbfs(OnAPort):
     """libusb, after the kernel's driver has given the printer up."""
 
-    @pytest.fixture
-    def rig(self):
-        with plugged(UsbPrinterDevice(), "/dev/usb/lp0") as plug:
-            yield PlugRig(plug, "usb://04b8:0e15", exact=True)
-            plug.set(capacity=None)
+    kind, node, address, exact = UsbPrinterDevice, "/dev/usb/lp0", "usb://04b8:0e15", True
 
 
-class TestUsblp(TransportContract):
-    @pytest.fixture
-    def rig(self):
-        with plugged(UsbPrinterDevice(), "/dev/usb/lp0") as plug:
-            yield PlugRig(plug, "lp:///dev/usb/lp0", buffers=8192)
-            plug.set(capacity=None)
+class TestUsblp(OnAPort):
+    kind, node, address, buffers = UsbPrinterDevice, "/dev/usb/lp0", "lp:///dev/usb/lp0", 8192
 
 
-class TestFtdi(TransportContract):
-    @pytest.fixture
-    def rig(self):
-        with plugged(FtdiDevice(), "/dev/ttyUSB0") as plug:
-            yield PlugRig(plug, "serial:///dev/ttyUSB0?flow=rtscts", buffers=70_000)
-            let_go(plug)
+class TestFtdi(OnAPort):
+    kind, node, address, buffers = FtdiDevice, "/dev/ttyUSB0", "serial:///dev/ttyUSB0?flow=rtscts", 70_000
 
 
-class TestAcm(TransportContract):
-    @pytest.fixture
-    def rig(self):
-        with plugged(AcmDevice(), "/dev/ttyACM0") as plug:
-            yield PlugRig(plug, "serial:///dev/ttyACM0", buffers=200_000)
-            let_go(plug)
+class TestAcm(OnAPort):
+    kind, node, address, buffers = AcmDevice, "/dev/ttyACM0", "serial:///dev/ttyACM0", 200_000
 
 
 class GadgetRig(Rig):
