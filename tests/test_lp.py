@@ -52,7 +52,7 @@ def test_what_is_no_printer_is_not_written_to(tmp_path, kind):
             case _:
                 path = "/dev/null" if kind == "null" else os.ttyname(slave)
         before = len(os.listdir("/proc/self/fd"))
-        with pytest.raises(rawprint.OpenError, match="is no (device|printer)") as caught:
+        with pytest.raises(rawprint.OpenError, match=r"is no (device|printer)") as caught:
             opened(path)
         assert "/dev/usb/lp0" in caught.value.hint
         assert len(os.listdir("/proc/self/fd")) == before
