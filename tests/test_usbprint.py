@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rawprint
+from rawprint import transports
 from rawprint.address import parse
 from rawprint.device_id import split_device_id
 from rawprint.transports import port_status, usb_devices, usbprint
@@ -22,7 +23,9 @@ from rawprint.transports.overlapped import (
     ERROR_DEVICE_NOT_CONNECTED,
     ERROR_FILE_NOT_FOUND,
     ERROR_GEN_FAILURE,
+    ERROR_INVALID_FUNCTION,
     ERROR_IO_PENDING,
+    ERROR_NO_SUCH_DEVICE,
     ERROR_OPERATION_ABORTED,
     ERROR_SHARING_VIOLATION,
 )
@@ -33,6 +36,8 @@ EPSON = r"\\?\usb#vid_04b8&pid_0e15#VP0001#{28d78fad-5a12-11d1-ae5b-0000f803a8c2
 CLONE = r"\\?\usb#vid_0416&pid_5011#7&1a2b3c&0&2#{28d78fad-5a12-11d1-ae5b-0000f803a8c2}"
 CLONE_2 = r"\\?\usb#vid_0416&pid_5011#7&1a2b3c&0&3#{28d78fad-5a12-11d1-ae5b-0000f803a8c2}"
 COMPOSITE = r"\\?\usb#vid_1504&pid_001f&mi_01#6&aa&0&0001#{28d78fad-5a12-11d1-ae5b-0000f803a8c2}"
+COMPOSITE_OTHER_HALF = COMPOSITE.replace("mi_01", "mi_00").replace("0001", "0000")
+COMPOSITE_TWIN = COMPOSITE.replace("&aa&", "&bb&")
 
 
 class Operation:
@@ -53,7 +58,11 @@ class StandIn:
         self.gone = 0  # the error that everything ends with
         self.refusals = []  # errors of the next attempts to open
         self.status = b"\x18"
+        self.unreadable = 0  # the error of every attempt to read
+        self.reads = 0
+        self.empty = False  # a read ends at once, with nothing
         self.handles = set()
+        self.opened = []  # paths, in order
         self.changed = threading.Condition()
         self._said = bytearray()
         self._operations = {}
@@ -73,12 +82,22 @@ class StandIn:
             self._said += data
             self._move()
 
+    def abort(self, kind):
+        """Windows aborts what is under way: its thread has ended, or the device has gone."""
+        with self.changed:
+            for operation in self._operations.values():
+                if operation.kind == kind and not operation.done:
+                    operation.done, operation.error = True, ERROR_OPERATION_ABORTED
+            self.changed.notify_all()
+
     def _move(self):
         """Carry every operation as far as it goes."""
         for operation in self._operations.values():
             if operation.done:
                 continue
-            if self.gone:
+            if operation.kind == "read" and self.empty and not self._said:
+                operation.done = True
+            elif self.gone:
                 operation.done, operation.error = True, self.gone
             elif operation.kind == "write":
                 rest = operation.data[operation.count :]
@@ -133,6 +152,10 @@ class StandIn:
         return self._begin(handle, state, Operation("write", data))
 
     def ReadFile(self, handle, buffer, size, state):
+        self.reads += 1
+        if self.unreadable and not self.gone:
+            self._fail(self.unreadable)
+            return False
         return self._begin(handle, state, Operation("read", buffer=buffer))
 
     def WaitForSingleObject(self, event, milliseconds):
@@ -162,6 +185,9 @@ class StandIn:
 
     def DeviceIoControl(self, handle, code, size):
         assert handle in self.handles
+        self._fail(self.gone or 1)
+        if self.gone:
+            return None
         if code == 0x220034:
             text = b"MFG:EPSON;CMD:ESC/POS;MDL:TM-T20II;"
             return (len(text) + 2).to_bytes(2, "big") + text
@@ -174,6 +200,7 @@ class StandIn:
         if self.refusals:
             self._fail(self.refusals.pop(0))
             return None
+        self.opened.append(path)
         return self._handle()
 
     def device_paths(self, interface):
@@ -226,7 +253,9 @@ def test_it_is_heard_while_it_takes_nothing_and_nothing_is_lost(system):
     transport.close()
 
 
-@pytest.mark.parametrize("code", [ERROR_DEVICE_NOT_CONNECTED, ERROR_GEN_FAILURE, ERROR_FILE_NOT_FOUND])
+@pytest.mark.parametrize(
+    "code", [ERROR_DEVICE_NOT_CONNECTED, ERROR_GEN_FAILURE, ERROR_FILE_NOT_FOUND, ERROR_NO_SUCH_DEVICE]
+)
 def test_pulled_out(system, code):
     transport = opened()
     assert transport.write(memoryview(b"first"), 1.0) == 5
@@ -249,6 +278,54 @@ def test_pulled_out_in_a_write(system):
         transport.write(memoryview(b"x"), 1.0)
     assert caught.value.lost
     pull.join()
+    transport.close()
+
+
+def test_a_write_that_windows_aborted_as_the_device_went_is_not_given_again(system):
+    system.set(capacity=0)
+    transport = opened()
+    pull = threading.Timer(0.1, lambda: (system.abort("write"), system.set(gone=ERROR_DEVICE_NOT_CONNECTED)))
+    pull.start()
+    assert transport.write(memoryview(bytes(1000)), 5.0) == 1000
+    assert transport.unacknowledged() == 1000
+    with pytest.raises(rawprint.Disconnected) as caught:
+        transport.read(0.0)
+    assert caught.value.lost
+    pull.join()
+    transport.close()
+
+
+def test_a_read_whose_thread_has_ended_begins_anew(system):
+    transport = opened()
+    assert transport.read(0.0) == b""
+    system.abort("read")
+    system.say(b"\x00")
+    assert transport.read(1.0) == b"\x00"
+    transport.close()
+
+
+def test_a_printer_that_answers_at_once_with_nothing_is_asked_at_leisure(system):
+    system.empty = True
+    transport = opened()
+    assert transport.write(memoryview(b"x"), 1.0) == 1
+    assert transport.read(0.2) == b""
+    assert system.reads <= 12
+    system.say(b"\x00")
+    assert transport.read(1.0) == b"\x00"
+    transport.close()
+
+
+def test_a_printer_that_cannot_answer_prints(system):
+    system.unreadable = ERROR_INVALID_FUNCTION
+    transport = opened()
+    assert transport.write(memoryview(b"receipt"), 1.0) == 7
+    began = time.monotonic()
+    assert transport.read(0.1) == b""
+    assert 0.08 < time.monotonic() - began < 0.6
+    assert system.reads == 1
+    system.set(gone=ERROR_DEVICE_NOT_CONNECTED)
+    with pytest.raises(rawprint.Disconnected):
+        transport.read(0.0)
     transport.close()
 
 
@@ -278,8 +355,37 @@ def test_equal_printers(system):
     system.paths = [CLONE, CLONE_2, EPSON]
     with pytest.raises(rawprint.AmbiguousAddress) as caught:
         opened("usb://0416:5011")
-    assert caught.value.candidates == ()
-    assert "serial" in caught.value.hint
+    assert caught.value.candidates == ("usb://0416:5011/7%261a2b3c%260%262", "usb://0416:5011/7%261a2b3c%260%263")
+    assert "socket" in caught.value.hint
+    for one in caught.value.candidates:
+        opened(one).close()
+    assert system.opened[-2:] == [CLONE, CLONE_2]
+
+
+def test_windows_writes_serial_numbers_in_small_letters(system):
+    system.paths = [EPSON.lower()]
+    opened("usb://04b8:0e15/VP0001").close()
+
+
+def test_a_port_is_not_guessed(system):
+    with pytest.raises(rawprint.PrinterNotFound, match="is plugged in, but not the one") as caught:
+        opened("usb://04b8:0e15?port=1-2")
+    assert "usb://04b8:0e15/VP0001" in caught.value.hint
+
+
+@pytest.mark.parametrize("package", [True, False], ids=["no libusb", "no pyusb"])
+def test_without_libusb_the_usual_driver_serves(system, monkeypatch, package):
+    def missing():
+        raise rawprint.BackendMissing("libusb is not here")
+
+    monkeypatch.setattr(usb_devices, "new_backend", missing)
+    if not package:
+        monkeypatch.delattr(transports, "usb", raising=False)
+        monkeypatch.setitem(sys.modules, "rawprint.transports.usb", None)
+    assert [one.address for one in usbprint.find()] == ["usb://04b8:0e15/VP0001"]
+    with pytest.raises(rawprint.PrinterNotFound) as caught:
+        opened("usb://1234:5678")
+    assert "driver" in caught.value.hint
 
 
 @pytest.mark.parametrize("address", ["usb://04b8:0e15/other", "usb://1234:5678", "usb://04b8:0e15?port=1-2"])
@@ -294,6 +400,25 @@ def test_every_printer_is_listed_by_an_address_that_opens_it(system):
     assert [one.address for one in found] == ["usb://04b8:0e15/VP0001", "usb://1504:001f", "usb://0416:5011"]
     for one in found:
         opened(one.address).close()
+    assert system.opened == [EPSON, COMPOSITE, CLONE]
+
+
+@given(
+    st.lists(
+        st.sampled_from([EPSON, EPSON.replace("VP0001", "VP0002"), EPSON.replace("VP0001", "5&1&0&4"), CLONE, CLONE_2])
+        | st.sampled_from([COMPOSITE, COMPOSITE_OTHER_HALF, COMPOSITE_TWIN]),
+        unique=True,
+    )
+)
+def test_whatever_is_listed_opens_just_that_printer(paths):
+    system = StandIn(*paths)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(usbprint, "windows", lambda: system)
+        patch.setattr(usb_devices, "new_backend", lambda: FakeBackend(FakeBus()))
+        for one in usbprint.find():
+            opened(one.address).close()
+    assert system.opened == paths
+    assert system.handles == set()
 
 
 def test_what_the_cable_tells(system):

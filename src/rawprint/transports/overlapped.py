@@ -59,6 +59,9 @@ class OverlappedPipe(Transport):
 
     counts = "acknowledged"
 
+    #: Whether it has turned out that nothing can be read from it.
+    mute: bool
+
     def __init__(self, handle: int, name: str, *, kernel: Kernel32, keep: object = None) -> None:
         """Take over an open handle.
 
@@ -81,7 +84,7 @@ class OverlappedPipe(Transport):
         self._write_state.hEvent, self._read_state.hEvent = kernel.CreateEvent(), kernel.CreateEvent()
         self._buffer = ctypes.create_string_buffer(_CHUNK)
         self._reading = False
-        self._mute = False  # it cannot answer: it is not read
+        self.mute = False  # it cannot answer: it is not read
 
     def write(self, data: memoryview, timeout: float) -> int:
         """See Transport."""
@@ -120,7 +123,7 @@ class OverlappedPipe(Transport):
                 self._check()
                 self._ask_to_read()
                 rest = max(deadline - time.monotonic(), 0.0)
-                if self._mute:
+                if self.mute:
                     self._closing.wait(min(rest, _SLICE))
                 elif self._signaled(self._read_state, min(rest, _SLICE)):
                     self._reading = False
@@ -138,7 +141,7 @@ class OverlappedPipe(Transport):
 
     def _ask_to_read(self) -> None:
         """Keep one read under way."""
-        if self._reading or self._mute:
+        if self._reading or self.mute:
             return
         self._reading = True
         if not self._kernel.ReadFile(self._handle, self._buffer, _CHUNK, self._read_state):
@@ -147,7 +150,7 @@ class OverlappedPipe(Transport):
                 self._reading = False
                 if code not in _CANNOT_ANSWER:
                     raise self._end(code, lost=False)
-                self._mute = True
+                self.mute = True
 
     def _signaled(self, state: Overlapped, seconds: float) -> bool:
         return self._kernel.WaitForSingleObject(state.hEvent, int(seconds * 1000)) == _WAIT_OBJECT_0

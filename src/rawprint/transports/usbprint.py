@@ -201,6 +201,13 @@ def _address(printer: _Printer, among: list[_Printer]) -> UsbAddress:
 class UsbprintTransport(OverlappedPipe):
     """A printer's device interface."""
 
+    def read(self, timeout: float) -> bytes:
+        """See Transport."""
+        data = super().read(timeout)
+        if self.mute:
+            self.line_status()  # it has nothing to say, but whether it is there can be asked
+        return data
+
     def line_status(self) -> Mapping[Reason, bool]:
         """See Transport: the port status, which the driver asks the printer for."""
         answer = self.control(_GET_LPT_STATUS, 4)
