@@ -66,6 +66,28 @@ def rows(rounds: int) -> Iterator[Row]:
             note = "from the call to the last byte read; floor: rawprint over TCP, kept"
             yield compare(f"print, {name}, kept, {size}", "us", "ratio", blocks, limit=LIMIT, note=note)
 
+    data = bytes(20_000)
+    blocks = [_bare_pty(data, max(rounds // _BLOCKS, 20)) for _ in range(_BLOCKS)]
+    note = "from the call to the last byte read; floor: the same over a bare descriptor, which waits in the kernel"
+    yield compare("print, pseudo-terminal, kept, 20 kB, over bare", "us", "ratio", blocks, note=note)
+
+
+def _bare_pty(data: bytes, rounds: int) -> list[tuple[float, float]]:
+    """What the kernel's pseudo-terminal itself costs: it takes a few kilobytes at a time."""
+    with _far("pty", len(data)) as bare, _far("pty", len(data)) as pty, rawprint.open(pty.address) as ours:
+        descriptor = os.open(bare.address.removeprefix("serial://"), os.O_RDWR | os.O_NOCTTY)
+
+        def write() -> None:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(descriptor, left) :]
+
+        try:
+            over_bare = until_taken(write, bare)
+            return _read(alternate(over_bare, until_taken(lambda: ours.print(data), pty), rounds))
+        finally:
+            os.close(descriptor)
+
 
 def _read(pairs: list[tuple[tuple[float, float], tuple[float, float]]]) -> list[tuple[float, float]]:
     return [(floor[0], ours[0]) for floor, ours in pairs]
@@ -124,7 +146,7 @@ def _usb(data: bytes, rounds: int) -> list[tuple[float, float]]:
 def _take(kind: str, size: int) -> None:
     if cpu := os.environ.get("PEER_CPU"):
         os.sched_setaffinity(0, {int(cpu)})
-    threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
+    threading.Thread(target=lambda: (os.read(0, 1), os._exit(0)), daemon=True).start()
     gc.disable()
     if kind == "pty":
         import tty  # noqa: PLC0415

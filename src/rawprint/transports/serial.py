@@ -162,7 +162,7 @@ else:
     class SerialTransport(DescriptorTransport):
         """An open serial port."""
 
-        piece = 1024
+        piece = 16384  # the tty takes less where it has no room
 
         def __init__(self, port: serial.Serial, address: SerialAddress) -> None:
             super().__init__(port.fileno(), str(address))

@@ -213,7 +213,8 @@ class UsbTransport(Transport):
     def write(self, data: memoryview, timeout: float) -> int:
         """See Transport."""
         deadline = time.monotonic() + timeout
-        chunk = array("B", data[:_CHUNK])
+        chunk = array("B")
+        chunk.frombytes(data[:_CHUNK])  # the constructor would go through it number by number
         if not chunk:
             return 0
         while True:
