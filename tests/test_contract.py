@@ -7,7 +7,6 @@ import os
 import select
 import socket
 import sys
-import threading
 import time
 
 import pytest
@@ -15,60 +14,9 @@ import pytest
 from rawprint.transports import usb_devices
 
 from .conftest import reset
-from .contract import Rig, TransportContract
+from .contract import Collector, Rig, TransportContract
 from .usb.devices import UsbPrinterDevice
 from .usb.fakeback import FakeBackend, FakeBus
-
-
-class Collector(Rig):
-    """A rig whose far end is a descriptor that a thread reads, as far as it may."""
-
-    def __init__(self):
-        self._received = bytearray()
-        self._limit = None
-        self._changed = threading.Condition()
-        self._wake_in, self._wake_out = os.pipe()
-        self._closing = False
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def take(self, count):
-        with self._changed:
-            self._limit = None if count is None else len(self._received) + count
-        os.write(self._wake_out, b".")
-
-    @property
-    def received(self):
-        with self._changed:
-            return bytes(self._received)
-
-    def wait(self, condition, timeout=10.0):
-        deadline = time.monotonic() + timeout
-        while not condition():
-            if time.monotonic() >= deadline:
-                return False
-            with self._changed:
-                self._changed.wait(0.005)
-        return True
-
-    def close(self):
-        self._closing = True
-        os.write(self._wake_out, b".")
-        self._thread.join(5)
-        assert not self._thread.is_alive()
-        os.close(self._wake_in)
-        os.close(self._wake_out)
-
-    def room(self):
-        with self._changed:
-            return 65536 if self._limit is None else max(self._limit - len(self._received), 0)
-
-    def keep(self, data):
-        with self._changed:
-            self._received += data
-            self._changed.notify_all()
-
-    def _run(self):
-        raise NotImplementedError
 
 
 class TcpRig(Collector):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import socket
 import threading
@@ -14,7 +13,6 @@ import pytest
 
 import rawprint
 from rawprint.transports import open_address
-from rawprint.transports import tcp as tcp_transport
 from rawprint.virtual import Listener, device
 
 from .conftest import reset
@@ -152,36 +150,3 @@ def test_no_descriptor_is_left(virtual, closed_port):
     assert listener.wait(lambda _: listener.state()["connections"] == 0, 5)
     assert len(os.listdir("/proc/self/fd")) == before
     assert listener.wait(lambda d: d.received == b"CLS\r\n" * 100, 5)
-
-
-def test_an_address_that_nobody_answers_leaves_time_for_the_next(monkeypatch):
-    """As with a name that has an IPv6 address on which its printer does not listen."""
-    with socket.socket() as deaf, socket.socket() as server, contextlib.ExitStack() as waiting:
-        deaf.bind(("127.0.0.1", 0))
-        deaf.listen(0)
-        for _ in range(3):
-            filler = waiting.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(deaf.getsockname())
-        server.bind(("127.0.0.1", 0))
-        server.listen()
-        targets = [(socket.AF_INET, one.getsockname()) for one in (deaf, server)]
-        monkeypatch.setattr(tcp_transport, "look_up", lambda *_: targets)
-        began = time.monotonic()
-        open_address(rawprint.parse_address("tcp://printer.invalid"), 1.0).close()
-        assert 0.4 < time.monotonic() - began < 0.9
-
-
-@pytest.mark.parametrize("platform", ["linux", "darwin"])
-@pytest.mark.parametrize("code", [errno.EHOSTUNREACH, errno.ENETUNREACH])
-def test_a_host_to_which_there_is_no_way(monkeypatch, platform, code):
-    monkeypatch.setattr(tcp_transport.sys, "platform", platform)
-    error = tcp_transport._open_error(rawprint.parse_address("tcp://192.0.2.1"), OSError(code, os.strerror(code)))
-    assert error.code == "not-found"
-    assert ("Local Network" in error.hint) == (platform == "darwin")
-
-
-def test_a_name_of_mdns_that_is_not_known():
-    with pytest.raises(rawprint.PrinterNotFound) as caught:
-        open_address(rawprint.parse_address("tcp://no-such-printer.local"), 1.0)
-    assert "mDNS" in caught.value.hint

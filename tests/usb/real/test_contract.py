@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ...contract import Rig, TransportContract
+from ...contract import Collector, Rig, TransportContract
 from ..devices import AcmDevice, FtdiDevice, UsbPrinterDevice
 from ..vhci import wait_for
 from .conftest import any_device, plugged
@@ -111,32 +111,17 @@ class TestAcm(OnAPort):
     kind, node, address, buffers = AcmDevice, "/dev/ttyACM0", "serial:///dev/ttyACM0", 200_000
 
 
-class GadgetRig(Rig):
+class GadgetRig(Collector):
     """The kernel's own printer gadget behind dummy_hcd: another device, another host controller, neither of them ours."""
 
     address = "usb://0525:a4a8"
     buffers = 90_000  # 10 requests of 8 KiB
 
     def __init__(self):
-        self._received = bytearray()
-        self._limit = None
-        self._changed = threading.Condition()
-        self._end = False
+        super().__init__()
         self._node = os.open("/dev/g_printer0", os.O_RDWR | os.O_NONBLOCK)
         self.drain()
-        self._wake_in, self._wake_out = os.pipe()
-        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-
-    def take(self, count):
-        with self._changed:
-            self._limit = None if count is None else len(self._received) + count
-        os.write(self._wake_out, b".")
-
-    @property
-    def received(self):
-        with self._changed:
-            return bytes(self._received)
 
     def say(self, data):
         os.write(self._node, data)
@@ -148,25 +133,20 @@ class GadgetRig(Rig):
         return wait_for(condition, timeout)
 
     def close(self):
-        self._end = True
-        os.write(self._wake_out, b".")
-        self._thread.join(5)
+        super().close()
         self.drain()
-        for descriptor in (self._node, self._wake_in, self._wake_out):
-            os.close(descriptor)
+        os.close(self._node)
 
     def _run(self):
-        while not self._end:
-            room = 8192 if self._limit is None else max(self._limit - len(self._received), 0)
+        while not self._closing:
+            room = min(self.room(), 8192)
             # Asking whether it is readable is what arms the gadget's endpoint.
             ready, _, _ = select.select([self._wake_in, self._node] if room else [self._wake_in], [], [], 0.5)
             if self._wake_in in ready:
                 os.read(self._wake_in, 64)
             elif self._node in ready:
                 with contextlib.suppress(OSError):
-                    data = os.read(self._node, min(room, 8192))
-                    with self._changed:
-                        self._received += data
+                    self.keep(os.read(self._node, room))
 
     def drain(self):
         """Throw away what the gadget still holds of the test before."""
