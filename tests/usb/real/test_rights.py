@@ -97,6 +97,16 @@ def test_another_rawprint_holds_it(held, asked):
         assert error["hint"]
 
 
+def test_somebody_elses_program_holds_it():
+    """Whose files a user may not see: then nobody is named, and least of all this program itself."""
+    with rules_for_now(udev_rules()), plugged(UsbPrinterDevice()) as plug:
+        subprocess.run(["udevadm", "settle"], check=True)
+        with printing_without_end(plug, EPSON):
+            error = failure(status(EPSON, groups=[LP_GROUP]))
+            assert error["code"] == "busy"
+            assert "held by another program" in error["message"]
+
+
 def test_cups_holds_it(tmp_path):
     """CUPS' own usb backend, in the middle of a job that the printer does not take."""
     root = Path(os.environ["USBTB_CACHE"]) / "cups"
