@@ -63,21 +63,25 @@ check: $(STAMP)
 	$(BIN)/mypy --platform win32
 	$(BIN)/mypy --platform darwin
 
-# The emulated machine runs beside the other tests; where it cannot, setup.sh has said why.
-test: $(STAMP) chromium node check
-	@usb=; if tests/usb/setup.sh; then $(USB_TESTS) $(USB_REAL) >$(VENV)/usb-tests.log 2>&1 & usb=$$!; fi; \
-	$(BIN)/python -m pytest -n 4 --dist loadgroup; code=$$?; \
-	if [ -n "$$usb" ]; then \
-		wait $$usb; usb_code=$$?; echo "in the emulated machine:"; cat $(VENV)/usb-tests.log; \
-		[ $$code != 0 ] || code=$$usb_code; \
-	fi; exit $$code
+# Two emulated machines at a time, each with half of the tests; the log is for the first half.
+define run-usb-tests
+$(USB_TESTS) $(USB_REAL)/test_contract.py >$(VENV)/usb-tests.log 2>&1 & contract=$$!; \
+$(USB_TESTS) $(USB_REAL) --ignore $(USB_REAL)/test_contract.py >$(VENV)/usb-tests-2.log 2>&1; usb=$$?; \
+wait $$contract || usb=1; cat $(VENV)/usb-tests.log $(VENV)/usb-tests-2.log
+endef
 
-# Alone, in two machines at a time.
+# They run beside the linters and not beside the other tests, some of which measure time; where they cannot, setup.sh
+# has said why.
+test: $(STAMP) chromium node
+	@usb=0; machines=; if tests/usb/setup.sh; then { $(run-usb-tests); exit $$usb; } & machines=$$!; fi; \
+	$(MAKE) --no-print-directory check; code=$$?; \
+	[ -z "$$machines" ] || wait $$machines || usb=1; \
+	[ $$code != 0 ] || { $(BIN)/python -m pytest -n 4 --dist loadgroup; code=$$?; }; \
+	[ $$usb = 0 ] || { echo "the tests in the emulated machine have failed: see above"; exit 1; }; exit $$code
+
 test-usb: $(STAMP)
 	@tests/usb/setup.sh
-	@$(USB_TESTS) $(USB_REAL)/test_contract.py >$(VENV)/usb-tests.log 2>&1 & contract=$$!; \
-	$(USB_TESTS) $(USB_REAL) --ignore $(USB_REAL)/test_contract.py; code=$$?; \
-	wait $$contract || code=1; cat $(VENV)/usb-tests.log; exit $$code
+	@$(run-usb-tests); exit $$usb
 
 bench: $(STAMP)
 	@$(BIN)/python -c 'import uvloop' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check -e '.[fast]'

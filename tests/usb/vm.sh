@@ -28,7 +28,7 @@ timeout "${USBTB_TIMEOUT:-240}" qemu-system-x86_64 \
   -M q35 -accel tcg -cpu max -smp 1 -m "${USBTB_MEM:-512}" \
   -nodefaults -no-user-config -display none -serial stdio -no-reboot \
   -kernel "$CACHE/vmlinux" -initrd "$CACHE/initramfs.gz" \
-  -append "console=ttyS0 loglevel=1 oops=panic panic=-1 mitigations=off" \
+  -append "console=ttyS0 loglevel=1 oops=panic panic=-1 mitigations=off no_timer_check" \
   -device isa-debug-exit,iobase=0xf4,iosize=4 \
   -virtfs local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap \
   -virtfs local,path="$OUT",mount_tag=job,security_model=none \
