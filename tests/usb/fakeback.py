@@ -235,9 +235,10 @@ class FakeBackend(usb.backend.IBackend):
 
         def step():
             nonlocal done
-            taken = dev.model.take(data[done:])
-            done += taken
-            if taken:
+            before = done
+            while done < len(data) and (taken := dev.model.take(data[done:])):
+                done += taken
+            if done > before:
                 self._bus.changed.notify_all()  # what was taken may make an answer
             return done == len(data)
 

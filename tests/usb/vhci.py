@@ -107,9 +107,13 @@ class Plug:
 
     def _retry(self):
         for out_first in (True, False):  # what is taken may make an answer
+            busy = set()  # endpoints whose first request still waits: the others wait behind it
             for number, request in list(self._pending.items()):
-                if (not request[0]) == out_first:
+                endpoint = request[1]
+                if (not request[0]) == out_first and endpoint not in busy:
                     self._try(number, request)
+                    if number in self._pending and endpoint:
+                        busy.add(endpoint)
 
     def _try(self, number, request):
         to_host, endpoint, length, data, setup, done = request
@@ -127,7 +131,8 @@ class Plug:
             self.model.stalls -= 1
             self._done(number, -errno.EPIPE)
         else:
-            request[5] = done = done + self.model.take(data[done:])
+            while done < len(data) and (taken := self.model.take(data[done:])):
+                request[5] = done = done + taken
             if done == len(data):
                 self._done(number, 0, b"", done)
 
