@@ -58,7 +58,11 @@ MAX_PENDING = 10_000  # jobs that may wait for one printer
 MAX_PENDING_BYTES = 256 * 1024 * 1024
 FAILURE_SECONDS = 0.5  # how long a failed question answers others, which would otherwise each wait for its time-out
 SHARED_RELEASE = 1.0  # seconds after which the idle connection of a shared printer is closed
-LIVE_POLL = 0.85  # seconds between two questions to a watched printer that is this server's alone
+# Seconds between two questions to a watched printer that is this server's alone: a second is promised, the rest of it
+# is for a busy machine. Many printers have to share what a machine can ask in a second.
+LIVE_POLL = 0.5
+LIVE_POLL_OF_MANY = 0.85
+MANY = 100
 ASIDE_POLL = 2.0  # seconds between two questions on another channel than the print connection
 AGE_TOLD = 10.0  # seconds by which the last answer of a shared printer must have become younger to be news by itself
 
@@ -580,7 +584,7 @@ class Hub:
             elif printer.share:
                 printer.queue.watch(printer.config.poll or None)
             else:
-                printer.queue.watch(LIVE_POLL)
+                printer.queue.watch(LIVE_POLL if len(self._printers) < MANY else LIVE_POLL_OF_MANY)
         self._pace(printer)
 
     def _pace(self, printer: _Printer) -> None:
