@@ -50,13 +50,13 @@ class Capabilities:
             self.silent.add(query.name)
 
     def has_answered(self, dialect: Dialect | None) -> bool:
-        """Whether the printer has ever answered its language's first question."""
-        return dialect is not None and any(q.required and q.name in self.answered for q in dialect.queries)
+        """Whether the printer has ever answered a question without which there is no status."""
+        return dialect is not None and any(query.name in self.answered for query in dialect.essential)
 
     def is_mute(self, dialect: Dialect | None) -> bool:
-        """Whether not to ask: no language known, its first question was never answered, or asking feeds paper."""
-        return (
-            dialect is None
-            or self.feeds
-            or any(q.required and q.name in self.silent and q.name not in self.answered for q in dialect.queries)
-        )
+        """Whether not to ask: no language known, its essential questions were never answered, or asking feeds paper."""
+        if dialect is None or self.feeds:
+            return True
+        never = [query.name in self.silent and query.name not in self.answered for query in dialect.essential]
+        # Of several that are required each must be answered; where none is, one answer would do.
+        return any(never) if dialect.essential[0].required else all(never)

@@ -660,11 +660,11 @@ class PrintQueue:
         dialect, silent = self._dialect, self.capabilities.silent
         if dialect is None or self._idle_release is None or self.capabilities.has_answered(dialect):
             return
-        required = {query.name for query in dialect.queries if query.required}
-        if required & silent:
+        essential = {query.name for query in dialect.essential}
+        if essential & silent:
             self._silent_connections += 1
             if self._silent_connections < _SILENT_CONNECTIONS:
-                silent -= required
+                silent -= essential
 
     def _failed(self, error: RawprintError) -> None:
         """Nothing is known of the printer any more."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from rawprint import address as addresses
 from rawprint.capabilities import Capabilities
 from rawprint.dialects import Dialect, Reader, by_name
+from rawprint.dialects.base import combine
 from rawprint.errors import BadReply, NoReply, WriteStalled
 from rawprint.status import Exchange, PrinterStatus
 from rawprint.transports import open_address
@@ -268,7 +269,7 @@ class Printer:
     # -- asking --------------------------------------------------------------------------------------------------
 
     def check(self, timeout: float) -> PrinterStatus:
-        """Ask only the language's first question: whether the printer answers on this connection at all.
+        """Ask only what is essential to a status: whether the printer answers on this connection at all.
 
         Quicker than `status`, and less: what it returns is not kept as a report.
 
@@ -299,6 +300,39 @@ class Printer:
             self.reported = status
         return status
 
+    def ask(self, query: Query, timeout: float) -> tuple[Decoded, bytes]:
+        """Ask one question of the language that is no part of a status; whoever calls answers for what it may print.
+
+        Never call it in the middle of a job: the question would become part of it.
+
+        Args:
+            query: Of `dialect.identity` or `dialect.fences`.
+            timeout: Seconds.
+
+        Returns:
+            What the answer says, and its bytes. Answer or silence is remembered in `capabilities`.
+
+        Raises:
+            NoReply, BadReply, Disconnected: As `status`.
+        """
+        try:
+            self._catch_up()
+            answer = self._ask(query, time.monotonic() + timeout)
+        except NoReply:
+            self.capabilities.learn(query, answered=False)
+            raise
+        except BadReply as error:
+            self._out_of_step(error)
+            raise
+        self.capabilities.learn(query, answered=True)
+        return answer
+
+    def _out_of_step(self, error: BadReply) -> None:
+        """What came is no answer: nothing that was asked is waited for any more."""
+        self._observe(error)
+        self._in_step = self._quiet = False
+        self._owed.clear()
+
     def _exchange(self, timeout: float, *, only_required: bool) -> PrinterStatus:
         dialect = self.dialect
         if dialect is None:
@@ -309,18 +343,20 @@ class Printer:
         try:
             self._catch_up()
             for query in self.capabilities.worth_asking(dialect):
-                if only_required and not query.required:
+                if only_required and (query not in dialect.essential or (answers and not query.required)):
+                    continue
+                if query.unless_stopped and PrinterStatus(combine(answers.values())).stop_reasons:
                     continue
                 decoded = self._question(query, deadline, exchanges)
                 if decoded is not None:
                     answers[query.name] = decoded
+            if not answers:
+                raise self._no_reply()
             reasons = dialect.conclude(answers)
             if not only_required and not self._quiet:
                 self._stands_alone(deadline)
         except BadReply as error:
-            self._observe(error)
-            self._in_step = self._quiet = False
-            self._owed.clear()
+            self._out_of_step(error)
             error.hint = error.hint or (
                 f"the printer may speak another language than {dialect.name}, or another program may use it"
             )
@@ -418,7 +454,10 @@ class Printer:
                 "the answers come one question behind",
                 hint="reconnect the printer; if it stays so, its status cannot be trusted",
             )
-        raise NoReply(
+        raise self._no_reply()
+
+    def _no_reply(self) -> NoReply:
+        return NoReply(
             "the printer did not answer",
             hint=f"it may be off, busy, unable to report, or no {query_language(self)} printer",
         )

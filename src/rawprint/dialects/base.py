@@ -14,26 +14,36 @@ if TYPE_CHECKING:
     from rawprint.status import Reason
 
 _NOTHING: Mapping[Reason, bool] = MappingProxyType({})
+_NO_IDENTITY: Mapping[str, str] = MappingProxyType({})
 
 DRAWER_REAL_TIME = "drawer-real-time"
 """The promise that a printer obeys `Dialect.drawer_real_time`."""
 
+PUSHES = "pushes"
+"""The promise that a printer obeys `Dialect.push_on`, and then tells each change unasked."""
+
+CANCEL = "cancel"
+"""The promise that a printer obeys `Dialect.cancel`."""
+
 
 class Query(NamedTuple):
-    """A question about the printer's state.
+    """A question to a printer.
 
     Attributes:
         name: What capability records call it.
         request: Its bytes; sent in one write.
-        required: Silence makes the whole exchange NoReply. Else silence is remembered, and not asked again.
+        required: Silence makes the whole exchange NoReply. Else silence is remembered, and not asked again; where no
+            query of a language is required, the exchange is NoReply if all of them stay silent.
         instead_of: Asked once, and only where the query of this name stayed silent on a printer that has
             answered the required one; or where the configuration promises it.
+        unless_stopped: Not asked where the answers so far say that the printer stands still: it would not answer then.
     """
 
     name: str
     request: bytes
     required: bool = False
     instead_of: str = ""
+    unless_stopped: bool = False
 
 
 class Decoded(NamedTuple):
@@ -45,6 +55,8 @@ class Decoded(NamedTuple):
         reasons: What it reports; a reason that it does not mention is absent.
         processing: Whether it says that the printer is printing; None where it does not say.
         alone: True where it is this only if nothing follows: the same bytes can begin something longer.
+        identity: What the printer says of itself: "make", "model", "serial", "firmware" and the like. Clones lie
+            there: it is for people, and no proof.
     """
 
     used: int
@@ -52,6 +64,7 @@ class Decoded(NamedTuple):
     reasons: Mapping[Reason, bool] = _NOTHING
     processing: bool | None = None
     alone: bool = False
+    identity: Mapping[str, str] = _NO_IDENTITY
 
 
 def combine(parts: Iterable[Decoded]) -> dict[Reason, bool]:
@@ -84,6 +97,16 @@ class Dialect:
         drawer: Connector pin -> the command that opens the cash drawer on it, carried out in the order of the data.
         drawer_real_time: The same by real-time command, which the printer obeys while it is stopped, too. Printers
             that do not know it may print it: it needs the promise DRAWER_REAL_TIME.
+        identity: The questions who the printer is, answered with `Decoded.identity`. Printers that do not know them
+            may print them, so they are no part of a status: they need the promise of their names, or a person who
+            accepts a print.
+        fences: Questions that are answered only when printing has come to them. What they say of the paper is not
+            used. They need a promise as `identity` does.
+        push_on: Makes the printer tell each change unasked, from the moment it is carried out; needs PUSHES.
+        push_off: Ends that.
+        cancel: Makes the printer forget the data that it has and has not printed; needs CANCEL.
+        calibrate: Kind of media ("gap", "mark", "auto") -> what makes the printer measure it, which feeds some labels.
+        test_print: A small label or receipt that says that it is a test.
     """
 
     name: str
@@ -94,11 +117,25 @@ class Dialect:
     max_reply: int = 64
     drawer: Mapping[int, bytes] = field(default_factory=dict)
     drawer_real_time: Mapping[int, bytes] = field(default_factory=dict)
+    identity: tuple[Query, ...] = ()
+    fences: tuple[Query, ...] = ()
+    push_on: bytes = b""
+    push_off: bytes = b""
+    cancel: bytes = b""
+    calibrate: Mapping[str, bytes] = field(default_factory=dict)
+    test_print: bytes = b""
 
     @property
     def promises(self) -> tuple[str, ...]:
         """What a configuration can promise of a printer: that it answers a query, or knows a command."""
-        return (*(query.name for query in self.queries), *((DRAWER_REAL_TIME,) if self.drawer_real_time else ()))
+        commands = ((DRAWER_REAL_TIME, self.drawer_real_time), (PUSHES, self.push_on), (CANCEL, self.cancel))
+        questions = (*self.queries, *self.identity, *self.fences)
+        return (*(query.name for query in questions), *(name for name, command in commands if command))
+
+    @property
+    def essential(self) -> tuple[Query, ...]:
+        """The queries without whose answers there is no status: the required ones, or else any one of all."""
+        return tuple(query for query in self.queries if query.required) or self.queries
 
 
 class Reader:
