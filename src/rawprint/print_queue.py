@@ -985,6 +985,9 @@ class PrintQueue:
                 self._line(flight)
             else:
                 self._look(flight.printer, _ASK_TIMEOUT, on_trial=polling.on_trial)
+                if not shared and not polling.suspects:
+                    with contextlib.suppress(NoReply):  # it takes no bytes now: at the next opportunity
+                        flight.printer.push()
             self._back_to_normal()
         except Disconnected as error:
             self._lost(error)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from rawprint import address as addresses
 from rawprint.capabilities import Capabilities
+from rawprint.device_id import parse as parse_device_id
 from rawprint.dialects import Dialect, Reader, by_name
-from rawprint.dialects.base import combine
-from rawprint.errors import BadReply, NoReply, WriteStalled
-from rawprint.status import Exchange, PrinterStatus
+from rawprint.dialects.base import PUSHES, combine
+from rawprint.errors import BadReply, Disconnected, NoReply, WriteStalled
+from rawprint.status import Exchange, PrinterStatus, Reason
 from rawprint.transports import open_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from rawprint.dialects import Decoded, Query
     from rawprint.transports import Transport
@@ -111,6 +113,10 @@ class Printer:
         self._printed_at = float("-inf")
         self._slowest = 0.0  # the longest that an answer on this connection took, seconds
         self._unsent = b""  # the rest of a question that the transport took only in part
+        self._pushes = False  # it was told to tell changes unasked, and no job has come since that may have ended that
+        self._told_to_push = False
+        self._pushed_first = False  # it did so before it was told to
+        self._maker_known = False
 
     def __enter__(self) -> Self:
         return self
@@ -119,8 +125,14 @@ class Printer:
         self.close()
 
     def close(self) -> None:
-        """Close so that the printer gets every byte that was taken; after a job that may take a second."""
+        """Close so that the printer gets every byte that was taken; after a job that may take a second.
+
+        A printer that was told to tell changes unasked is told to stop that, unless it did so before.
+        """
         recent = time.monotonic() - self._printed_at < _SETTLED
+        if self._told_to_push and not self._pushed_first and self.dialect is not None:
+            with suppress(Disconnected, NoReply):
+                self._command(self.dialect.push_off, _LINGER)
         self.transport.close(_LINGER if recent else 0.0)
 
     # -- printing ------------------------------------------------------------------------------------------------
@@ -154,6 +166,7 @@ class Printer:
         total = len(view)
         written = 0
         self._after_job = True
+        self._pushes = False  # ESC @, with which most receipts begin, ends them
         while self._unsent:
             self._give_rest(_TICK)
             self._listen()
@@ -253,14 +266,62 @@ class Printer:
                     self._pushed(decoded, raw)
                 else:
                     del self._owed[: self._owed.index(decoded.answers) + 1]
-                    self.capabilities.learn(decoded.answers, answered=True)  # late, but it does answer
+                    self.capabilities.learn(decoded.answers.name, answered=True)  # late, but it does answer
         except BadReply:
             if strict:
                 raise
 
+    def push(self, timeout: float = 0.0) -> bool:
+        """Have the printer tell each change unasked, if it is known to be able to; again after each job.
+
+        Known from the configuration, from its maker in the device id, or because it did so before. Never call it in
+        the middle of a job: the command would become part of it.
+
+        Args:
+            timeout: Seconds within which the printer must take the command.
+
+        Returns:
+            Whether it was told to.
+
+        Raises:
+            NoReply: It takes no bytes now.
+            Disconnected: The connection ended.
+        """
+        dialect = self.dialect
+        if dialect is None or not dialect.push_on or self._unsent:
+            return False
+        if dialect.makers and not self._maker_known:
+            self._maker_known = True
+            maker = parse_device_id(self.transport.device_id()).get("MFG", "").upper()
+            self.capabilities.by_maker = frozenset(dialect.makers.get(maker, ()))
+        if self._pushes or not self.capabilities.knows(PUSHES):
+            return self._pushes
+        self._pushes = self._told_to_push = True
+        self._command(dialect.push_on, timeout)
+        return True
+
+    def _command(self, command: bytes, timeout: float) -> None:
+        """Give a command that nothing answers, whole or not at all as far as that can be."""
+        self._unsent = command
+        deadline = time.monotonic() + timeout
+        if not self._give_rest(timeout):
+            self._unsent = b""
+            self._pushes = False
+            raise NoReply("the printer takes no bytes")
+        self._flush(deadline)
+
     def _pushed(self, decoded: Decoded, raw: bytes) -> None:
         if decoded.reasons:
-            self.reported = PrinterStatus(decoded.reasons, processing=decoded.processing, raw=(Exchange(b"", raw),))
+            self._pushed_first = self._pushed_first or not self._told_to_push
+            self.capabilities.learn(PUSHES, answered=True)
+            reasons = self._with_drawer(decoded.reasons, (decoded,))
+            self.reported = PrinterStatus(reasons, processing=decoded.processing, raw=(Exchange(b"", raw),))
+
+    def _with_drawer(self, reasons: Mapping[Reason, bool], said: Iterable[Decoded]) -> Mapping[Reason, bool]:
+        """The same, and whether the drawer is open where somebody has said which level of its pin means that."""
+        level = self.capabilities.drawer_open
+        high = next((each.drawer_high for each in said if each.drawer_high is not None), None)
+        return {**reasons, Reason.DRAWER_OPEN: high == (level == "high")} if level and high is not None else reasons
 
     def _observe(self, decoded: Decoded | BadReply) -> None:
         if self._observer is not None:
@@ -319,12 +380,12 @@ class Printer:
             self._catch_up()
             answer = self._ask(query, time.monotonic() + timeout)
         except NoReply:
-            self.capabilities.learn(query, answered=False)
+            self.capabilities.learn(query.name, answered=False)
             raise
         except BadReply as error:
             self._out_of_step(error)
             raise
-        self.capabilities.learn(query, answered=True)
+        self.capabilities.learn(query.name, answered=True)
         return answer
 
     def _out_of_step(self, error: BadReply) -> None:
@@ -352,7 +413,7 @@ class Printer:
                     answers[query.name] = decoded
             if not answers:
                 raise self._no_reply()
-            reasons = dialect.conclude(answers)
+            reasons = self._with_drawer(dialect.conclude(answers), answers.values())
             if not only_required and not self._quiet:
                 self._stands_alone(deadline)
         except BadReply as error:
@@ -374,19 +435,19 @@ class Printer:
         """Ask one question; None where an optional one stays unanswered."""
         until = deadline if query.required else min(deadline, time.monotonic() + max(_OPTIONAL_WAIT, 3 * self._slowest))
         if query.instead_of and query.name not in self.capabilities.answered:
-            self.capabilities.learn(query, answered=False)  # once, whatever comes of it
+            self.capabilities.learn(query.name, answered=False)  # once, whatever comes of it
         try:
             decoded, raw = self._ask(query, until)
         except NoReply:
             # Only a silence that lasted as long as it should, after a question that was taken whole, teaches anything.
             heard = query in self._owed and not self._unsent
             if heard and (query.required or until < deadline):
-                self.capabilities.learn(query, answered=False)
+                self.capabilities.learn(query.name, answered=False)
             if query.required or query.name in self.capabilities.answered:
                 raise
             exchanges.append(Exchange(query.request, b""))
             return None
-        self.capabilities.learn(query, answered=True)
+        self.capabilities.learn(query.name, answered=True)
         exchanges.append(Exchange(query.request, raw))
         return decoded
 

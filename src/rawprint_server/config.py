@@ -98,6 +98,7 @@ class PrinterConfig(Struct, frozen=True):
         poll: Seconds between two questions to a shared printer while somebody looks; 0: never.
         channels: Names from `CHANNELS` that are asked beside the printer's own connection; `NAME:PORT` at another port.
         encoding: Python codec for plain text; None: UTF-8.
+        drawer_open: The level of the drawer's pin that means open; None: unknown, so the drawer is not reported.
     """
 
     address: str
@@ -112,6 +113,7 @@ class PrinterConfig(Struct, frozen=True):
     dpi: Annotated[int, Meta(ge=100, le=1200)] | None = None
     encoding: Annotated[str, Meta(max_length=64)] | None = None
     cut: Literal["none", "partial", "full"] | None = None
+    drawer_open: Literal["high", "low"] | None = None
 
 
 class AccessConfig(Struct, frozen=True):

@@ -551,7 +551,7 @@ class Hub:
             printer.passed = None
             self._post(self._failed, printer, queue.address, error)
 
-        capabilities = Capabilities(promised=frozenset(config.promises))
+        capabilities = Capabilities(promised=frozenset(config.promises), drawer_open=config.drawer_open or "")
         queue = PrintQueue(
             config.address,
             config.dialect,
@@ -612,6 +612,7 @@ class Hub:
             printer.words = Words()
             printer.status = printer.heard = printer.error = printer.failure = printer.passed = None
         printer.capabilities.promised = frozenset(config.promises)
+        printer.capabilities.drawer_open = config.drawer_open or ""
         queue.keep(_idle_release(config))
         if (before.address, before.channels) != (config.address, config.channels):
             if printer.asides is not None:

@@ -43,6 +43,7 @@ gap_mm = 0
 dpi = 203
 encoding = "cp858"
 cut = "none"
+drawer_open = "low"
 [printers."Front desk"]
 address = "tcp://192.168.1.51:9101"
 [access]
@@ -69,6 +70,7 @@ def test_a_whole_file():
             dpi=203,
             encoding="cp858",
             cut="none",
+            drawer_open="low",
         ),
         "Front desk": PrinterConfig("tcp://192.168.1.51:9101", None),
     }

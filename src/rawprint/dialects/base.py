@@ -57,6 +57,8 @@ class Decoded(NamedTuple):
         alone: True where it is this only if nothing follows: the same bytes can begin something longer.
         identity: What the printer says of itself: "make", "model", "serial", "firmware" and the like. Clones lie
             there: it is for people, and no proof.
+        drawer_high: The level of the pin at which a cash drawer's switch hangs; which one means open depends on the
+            drawer. None where it does not say.
     """
 
     used: int
@@ -65,6 +67,7 @@ class Decoded(NamedTuple):
     processing: bool | None = None
     alone: bool = False
     identity: Mapping[str, str] = _NO_IDENTITY
+    drawer_high: bool | None = None
 
 
 def combine(parts: Iterable[Decoded]) -> dict[Reason, bool]:
@@ -104,6 +107,7 @@ class Dialect:
             used. They need a promise as `identity` does.
         push_on: Makes the printer tell each change unasked, from the moment it is carried out; needs PUSHES.
         push_off: Ends that.
+        makers: Maker, as a device id's MFG key names it in upper case -> what every printer of it obeys.
         cancel: Makes the printer forget the data that it has and has not printed; needs CANCEL.
         calibrate: Kind of media ("gap", "mark", "auto") -> what makes the printer measure it, which feeds some labels.
         test_print: A small label or receipt that says that it is a test.
@@ -121,6 +125,7 @@ class Dialect:
     fences: tuple[Query, ...] = ()
     push_on: bytes = b""
     push_off: bytes = b""
+    makers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cancel: bytes = b""
     calibrate: Mapping[str, bytes] = field(default_factory=dict)
     test_print: bytes = b""

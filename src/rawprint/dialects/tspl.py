@@ -20,6 +20,11 @@ STATUS_LONG = Query("status-long", b"\x1b!S")
 # UNCONFIRMED: no manual that we found documents it; other software sends it, and it answers with the same frame.
 STATUS_TILDE = Query("status-tilde", b"~!S\r\n", instead_of="status-long")
 
+# Queued: answered when the printer is ready to process its buffer (TSC manual; ends with 0D).
+MODEL = Query("model", b"~!T\r\n")
+_TEXT = re.compile(rb"[ -~]{1,48}\r")
+_TEXT_MAX = 49
+
 # `ESC !?`: a mask. Bit 6 is an option of older manuals, bit 7 is "other error" in newer ones and "environment
 # temperature over range" in older ones: both say only that something else is wrong.
 _SHORT = (
@@ -112,17 +117,30 @@ def _notice(buffer: bytes) -> Decoded | None:
     return None
 
 
+def _model(buffer: bytes) -> Decoded | None:
+    """The answer to `~!T`: text that ends with a carriage return, and perhaps a line feed."""
+    end = buffer.find(b"\r", 0, _TEXT_MAX)
+    if end < 0 and len(buffer) < _TEXT_MAX and all(0x20 <= byte <= 0x7E for byte in buffer):
+        return None
+    if not (text := _TEXT.match(buffer)):
+        raise BadReply("no TSPL model name", raw=buffer)
+    used = end + 1 + (buffer[end + 1 : end + 2] == b"\n")
+    return Decoded(used, MODEL, identity=MappingProxyType({"model": text[0].decode("ascii").strip()}))
+
+
 def decode(buffer: bytes, asked: tuple[Query, ...]) -> Decoded | None:
     """See `Dialect.decode`."""
     if buffer[0] == 0x7B:
         return _notice(buffer)
-    long = next((query for query in asked if query is not STATUS), None)
+    long = next((query for query in asked if query in (STATUS_LONG, STATUS_TILDE)), None)
     # A lone 02 is a jam, or the head of a frame; a notice may follow a jam.
     jam = STATUS in asked and buffer[1:2] in (b"", b"{")
     if buffer[0] == 0x02 and not jam:
         if not _is_frame(buffer[:_FRAME]) or long is None:
             raise BadReply("no TSPL status", raw=buffer)
         return _long(buffer[:_FRAME], long) if len(buffer) >= _FRAME else None
+    if MODEL in asked and (STATUS not in asked or asked.index(MODEL) < asked.index(STATUS)):
+        return _model(buffer)
     if STATUS not in asked:
         raise BadReply("bytes that nobody asked for", raw=buffer)
     return _short(buffer[0], alone=buffer == b"\x02")
@@ -134,4 +152,11 @@ TSPL = Dialect(
     queries=(STATUS, STATUS_LONG, STATUS_TILDE),
     decode=decode,
     max_reply=_NOTICE_MAX + 1,
+    identity=(MODEL,),
+    makers=MappingProxyType({"TSC": (MODEL.name,)}),  # its manual lists ~!T for every firmware
+    cancel=b"\x1b!.",  # firmware V7.00 and newer
+    calibrate=MappingProxyType({"gap": b"GAPDETECT\r\n", "mark": b"BLINEDETECT\r\n", "auto": b"AUTODETECT\r\n"}),
+    # The first line end closes half a command that may stand in the printer. SIZE and GAP are left as they are.
+    test_print=b"\r\nCLS\r\n" + b'TEXT 10,10,"2",0,1,1,"rawprint: a test print"\r\n'
+    b'TEXT 10,40,"2",0,1,1,"0123456789 ABCDEF"\r\nPRINT 1\r\n',
 )
