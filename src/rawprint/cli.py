@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from rawprint.dialects import Decoded
     from rawprint.jobs import Job
+    from rawprint.probe import Report
     from rawprint.status import PrinterStatus
     from rawprint.transports import Transport
 
@@ -40,6 +41,7 @@ INTERRUPTED = 130  # as a shell reports Ctrl-C
 _GOOD_ENDS = (rawprint.JobState.COMPLETED, rawprint.JobState.DELIVERED)
 _WATCH_EVERY = 0.5
 _RETRY_LAST = 5.0
+_PROGRESS_WIDTH = 70
 _UDEV_HELP = "rawprint udev | sudo tee /etc/udev/rules.d/70-rawprint.rules, then plug the printer in again"
 
 
@@ -127,8 +129,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"rawprint {rawprint.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_list(commands)
+    _add_probe(commands)
     _add_status(commands)
     _add_print(commands)
+    _add_calibrate(commands)
     _add_simulate(commands)
     trace = commands.add_parser(
         "trace",
@@ -160,6 +164,38 @@ def _add_status(commands: Any) -> None:
     parser.add_argument("--watch", action="store_true", help="go on, and print every change, until Ctrl-C")
     parser.add_argument("--timeout", type=_seconds, default=3.0, metavar="S", help="seconds (default 3)")
     parser.set_defaults(run=_status)
+
+
+def _add_probe(commands: Any) -> None:
+    parser = commands.add_parser(
+        "probe",
+        help="say what is wrong with a printer, and how to mend it",
+        description="Examines the printers named, or all that are found. Nothing is printed, fed or changed by it, "
+        "unless --print asks for that.",
+    )
+    parser.add_argument("addresses", nargs="*", metavar="ADDRESS", help="default: every printer that is found")
+    parser.add_argument("--dialect", metavar="NAME", help=f"their language: {', '.join(DIALECTS)}")
+    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    parser.add_argument("--timeout", type=_seconds, default=3.0, metavar="S", help="seconds for all (default 3)")
+    parser.add_argument("--scan", metavar="CIDR", help="look for printers at port 9100 of this network, too")
+    parser.add_argument("--print", dest="print_test", action="store_true", help="print a small test on each")
+    parser.add_argument("--bundle", type=Path, metavar="FILE", help="write what was said, for a bug report")
+    parser.add_argument("--server", metavar="URL", help="examine a running rawprint-server: ws://… or wss://…")
+    parser.add_argument("--origin", metavar="ORIGIN", help="with --server: the page that is to use it, https://…")
+    parser.set_defaults(run=_probe)
+
+
+def _add_calibrate(commands: Any) -> None:
+    parser = commands.add_parser(
+        "calibrate",
+        help="let a label printer measure its labels, which feeds some",
+        description="Has the printer measure gap or black mark; it feeds some labels for that. Do it after a change of "
+        "labels.",
+    )
+    _common(parser)
+    parser.add_argument("--media", default="", metavar="KIND", help="gap, mark or auto; default: what the language has")
+    parser.add_argument("--timeout", type=_seconds, default=10.0, metavar="S", help="seconds (default 10)")
+    parser.set_defaults(run=_calibrate)
 
 
 def _add_print(commands: Any) -> None:
@@ -195,6 +231,7 @@ def _add_simulate(commands: Any) -> None:
     cable.add_argument(
         "--pty", type=Path, metavar="PATH", help="instead: behind a pseudo-terminal, to which PATH becomes a link"
     )
+    parser.add_argument("--baud", type=int, metavar="N", help="with --pty: at another speed both ends get garbage")
     parser.add_argument("--control", metavar="HOST:PORT", help="an HTTP port for faults and for what was received")
     parser.add_argument("--output", type=Path, metavar="DIR", help="write what is received and printed here")
     parser.add_argument("--reason", action="append", default=[], metavar="R", help="such as media-empty; repeatable")
@@ -252,6 +289,118 @@ def _udev(options: argparse.Namespace) -> int:  # noqa: ARG001
     from rawprint.transports.usb_quirks import udev_rules  # noqa: PLC0415
 
     _out(udev_rules().rstrip())
+    return FINE
+
+
+# -- probe, calibrate ----------------------------------------------------------------------------------------------
+
+
+def _probe(options: argparse.Namespace) -> int:
+    from rawprint.probe import bundle, examine, server, text  # noqa: PLC0415
+
+    progress = _progress()
+    if options.origin and not options.server:
+        raise UsageError(
+            "--origin is for --server", hint="rawprint probe --server ws://127.0.0.1:8765 --origin https://…"
+        )
+    reports = []
+    if options.server:
+        reports.append(server.examine(options.server, options.origin, options.timeout))
+    if options.addresses or options.scan or not options.server:
+        reports += examine(
+            options.addresses,
+            dialect=options.dialect,
+            timeout=options.timeout,
+            scan=options.scan,
+            print_test=options.print_test,
+            on_progress=progress,
+        )
+    progress("")
+    if options.bundle is not None:
+        try:
+            options.bundle.write_text(bundle.bundle(reports), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"cannot write {options.bundle}: {error.strerror or error}") from error
+    if options.json:
+        _print_json([report_view(report) for report in reports])
+    elif sys.stdout.isatty():
+        text.show(reports, sys.stdout)
+    else:
+        for report in reports:
+            _out(text.plain(report))
+    if not reports:
+        _say("no printer was found; name one on the network: rawprint probe tcp://192.168.1.50")
+    wrong = {finding.severity for report in reports for finding in report.findings} & {"error", "warning"}
+    return PROBLEM if wrong else FINE
+
+
+def _progress() -> Callable[[str], None]:
+    """Tells on a terminal what is being done, on one line that goes away; elsewhere nothing."""
+    if not sys.stderr.isatty():
+        return lambda _: None
+
+    def tell(text: str) -> None:
+        sys.stderr.write(f"\r\x1b[K{text[:_PROGRESS_WIDTH]}{'…' if text else ''}")
+        sys.stderr.flush()
+
+    return tell
+
+
+def report_view(report: Report) -> dict[str, object]:
+    """A Report as JSON shows it."""
+    status = report.status
+    return {
+        "address": report.address,
+        "also": list(report.also),
+        "make_model": report.make_model,
+        "serial": report.serial,
+        "device_id": report.device_id,
+        "reached": report.reached,
+        "dialect": report.dialect,
+        "dialect_how": report.dialect_how,
+        "identity": dict(report.identity),
+        "status": status_view(report.address, report.dialect or "", status) if status is not None else None,
+        "round_trip_ms": None if report.round_trip is None else round(report.round_trip * 1000, 2),
+        "answered": sorted(report.capabilities.answered),
+        "silent": sorted(report.capabilities.silent),
+        "findings": [
+            {
+                "code": finding.code,
+                "severity": finding.severity,
+                "title": finding.title,
+                "detail": finding.detail,
+                "remedy": finding.remedy,
+            }
+            for finding in report.findings
+        ],
+    }
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from rawprint.dialects import by_name  # noqa: PLC0415
+
+    dialect = by_name(_language(options))
+    if not dialect.calibrate:
+        raise rawprint.Unsupported(
+            f"{dialect.name} printers measure nothing: receipt paper has no gaps",
+            hint="a test print: rawprint probe ADDRESS --print",
+        )
+    media = options.media or ("auto" if "auto" in dialect.calibrate else next(iter(dialect.calibrate)))
+    if media not in dialect.calibrate:
+        raise UsageError(f"{dialect.name} has no --media {media}", hint=f"it has {', '.join(dialect.calibrate)}")
+    deadline = time.monotonic() + options.timeout
+    with rawprint.open(options.address, dialect, timeout=options.timeout) as printer:
+        status = None
+        with suppress(NoReply):  # many a clone calibrates and never answers
+            status = printer.status(min(2.0, max(deadline - time.monotonic(), 0.001)))
+        if status is not None and status.state is PrinterState.STOPPED:
+            _show_status(options, dialect.name, status)
+            return PROBLEM
+        printer.print(dialect.calibrate[media], max(deadline - time.monotonic(), 0.001))
+    if options.json:
+        _print_json({"address": options.address, "dialect": dialect.name, "media": media})
+    else:
+        _out(f"{options.address}  {dialect.name}  measures its labels ({media})")
     return FINE
 
 
@@ -470,7 +619,9 @@ def _simulate(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         try:
             if options.pty is not None:
-                listener: Listener = PtyListener(made, options.pty, output_dir=options.output)
+                listener: Listener = PtyListener(
+                    made, options.pty, baud=_known_speed(options.baud), output_dir=options.output
+                )
                 try:
                     listener.start()
                 except OSError as error:
@@ -497,6 +648,14 @@ def _simulate(options: argparse.Namespace) -> int:
         with suppress(KeyboardInterrupt):
             threading.Event().wait()
     return FINE
+
+
+def _known_speed(baud: int | None) -> int | None:
+    import termios  # noqa: PLC0415  (where there are pseudo-terminals, there it is)
+
+    if baud is not None and not hasattr(termios, f"B{baud}"):
+        raise UsageError(f"no serial speed: {baud}", hint="such as 9600, 19200, 38400 or 115200")
+    return baud
 
 
 def _host_port(text: str) -> tuple[str, int]:

@@ -28,7 +28,7 @@ class Discovery(NamedTuple):
     failures: dict[str, RawprintError]
 
 
-def discover(timeout: float = 3.0) -> Discovery:
+def discover(timeout: float = 3.0, scan: str | None = None) -> Discovery:
     """List the printers of this machine. Nothing is claimed, opened or printed by that, and no network is asked.
 
     A printer that the kernel's driver has is listed twice on Linux: as usb:// and as lp://.

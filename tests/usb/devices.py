@@ -137,7 +137,7 @@ class FtdiDevice(UsbDevice):
         self.dtr = self.rts = False
         self.divisor = self.flow = None
         self._told = None
-        self._sent = 0
+        self._held = b""  # in the chip's buffer
 
     def interfaces(self):
         return [(255, 255, 255, b"", [self.endpoint(0x81), self.endpoint(0x02)])]
@@ -160,13 +160,19 @@ class FtdiDevice(UsbDevice):
 
     def take(self, data):
         if self.flow == 1 and not self.cts:  # the line is held: only the chip's buffer fills
-            room = self.FIFO - (len(self.received) - self._sent)
-            return super().take(data[: max(0, room)])
-        count = super().take(data)
-        self._sent = len(self.received)
-        return count
+            taken = bytes(data[: self.FIFO - len(self._held)])
+            self._held += taken
+            return len(taken)
+        self._pass_on()
+        return 0 if self._held else super().take(data)
+
+    def _pass_on(self):
+        """What the chip held while the line was low goes to the printer, when it is high."""
+        if self._held and (self.flow != 1 or self.cts):
+            self._held = self._held[super().take(self._held) :]
 
     def give(self, endpoint, length):
+        self._pass_on()
         if self.printer is not None:
             self.answers += self.printer.output()
         got = b""

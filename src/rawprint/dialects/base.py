@@ -37,6 +37,7 @@ class Query(NamedTuple):
         instead_of: Asked once, and only where the query of this name stayed silent on a printer that has
             answered the required one; or where the configuration promises it.
         unless_stopped: Not asked where the answers so far say that the printer stands still: it would not answer then.
+        harmless: No printer of this language prints it, not even one that does not know it.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Query(NamedTuple):
     required: bool = False
     instead_of: str = ""
     unless_stopped: bool = False
+    harmless: bool = False
 
 
 class Decoded(NamedTuple):
@@ -100,9 +102,8 @@ class Dialect:
         drawer: Connector pin -> the command that opens the cash drawer on it, carried out in the order of the data.
         drawer_real_time: The same by real-time command, which the printer obeys while it is stopped, too. Printers
             that do not know it may print it: it needs the promise DRAWER_REAL_TIME.
-        identity: The questions who the printer is, answered with `Decoded.identity`. Printers that do not know them
-            may print them, so they are no part of a status: they need the promise of their names, or a person who
-            accepts a print.
+        identity: The questions who the printer is, answered with `Decoded.identity`. Unless they are harmless, printers
+            that do not know them may print them: they need the promise of their names, or a person who accepts a print.
         fences: Questions that are answered only when printing has come to them. What they say of the paper is not
             used. They need a promise as `identity` does.
         push_on: Makes the printer tell each change unasked, from the moment it is carried out; needs PUSHES.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ class Found:
     serial: str = ""
     device_id: str = ""
     error: OpenError | None = None
+    also: tuple[str, ...] = ()
+    txt: Mapping[str, str] = field(default_factory=dict)
+    dialect: str | None = None
+    dialect_how: str = ""
 
 
 class Transport(ABC):
@@ -43,6 +47,11 @@ class Transport(ABC):
     #: host, or its USB controller), "handed-over" (this system took them and cannot say more). It becomes the evidence
     #: of a job.
     counts: ClassVar[str] = "handed-over"
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether anything can come back at all; a USB interface may have no IN endpoint."""
+        return True
 
     @abstractmethod
     def write(self, data: memoryview, timeout: float) -> int:

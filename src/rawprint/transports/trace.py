@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from rawprint.errors import BadReply
 from rawprint.transports.base import Transport
@@ -20,6 +20,19 @@ if TYPE_CHECKING:
     from rawprint.status import Reason
 
 _WIDTH = 32  # bytes a line
+
+
+class Sink(Protocol):
+    """What a `Trace` tells: `Transcript`, or whatever keeps the same."""
+
+    def sent(self, data: bytes) -> None:
+        """Bytes that the transport took."""
+
+    def received(self, data: bytes) -> None:
+        """Bytes that came."""
+
+    def note(self, text: str) -> None:
+        """A comment."""
 
 
 class Transcript:
@@ -78,10 +91,15 @@ def describe(decoded: Decoded) -> str:
 class Trace(Transport):
     """Any transport, recorded."""
 
-    def __init__(self, inner: Transport, transcript: Transcript) -> None:
+    def __init__(self, inner: Transport, transcript: Sink) -> None:
         self._inner = inner
         self._transcript = transcript
         self.counts = inner.counts  # type: ignore[misc]  # a class constant elsewhere, borrowed here
+
+    @property
+    def bidirectional(self) -> bool:
+        """See Transport."""
+        return self._inner.bidirectional
 
     def write(self, data: memoryview, timeout: float) -> int:
         """See Transport."""

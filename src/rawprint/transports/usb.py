@@ -210,6 +210,11 @@ class UsbTransport(Transport):
             self._reader = threading.Thread(target=self._listen, name=f"rawprint reads {name}", daemon=True)
             self._reader.start()
 
+    @property
+    def bidirectional(self) -> bool:
+        """See Transport."""
+        return self._printer.back is not None
+
     def write(self, data: memoryview, timeout: float) -> int:
         """See Transport."""
         deadline = time.monotonic() + timeout

@@ -24,16 +24,20 @@ class PtyListener(Listener):
     port is gone then.
     """
 
-    def __init__(self, device: Device, path: Path | None = None, *, output_dir: Path | None = None) -> None:
+    def __init__(
+        self, device: Device, path: Path | None = None, *, baud: int | None = None, output_dir: Path | None = None
+    ) -> None:
         """Prepare; `start` makes the terminal.
 
         Args:
             device: The printer.
             path: A link to the terminal, made at the start and removed at the end; None: no link.
+            baud: The speed of the printer's end: at another one both sides get garbage, as on a wire; None: any speed.
             output_dir: See `Listener`.
         """
         super().__init__(device, output_dir=output_dir)
         self._path = path
+        self._baud = baud
         self._name = ""
 
     def _open(self) -> None:
@@ -58,7 +62,7 @@ class PtyListener(Listener):
             os.close(slave)
             raise
         os.set_blocking(master, False)
-        self._waiting.append(cast("socket.socket", _Master(master, slave)))
+        self._waiting.append(cast("socket.socket", _Master(master, slave, self._baud)))
 
     def _remove_left_over(self, path: Path) -> None:
         """A link to a terminal was left by a run that was killed; whose terminal that number is now says nothing."""
@@ -83,20 +87,35 @@ class PtyListener(Listener):
             self._path.unlink()
 
 
+# A receiver at another speed samples each bit several times or not at all: what it makes of a byte always has the top
+# bits set, and is never what was sent.
+_GARBLED = bytes((byte * 37 + 11) % 61 + 192 for byte in range(256))
+
+
 class _Master:
     """The printer's end of a terminal, with what a listener uses of a connection."""
 
-    def __init__(self, master: int, slave: int) -> None:
+    def __init__(self, master: int, slave: int, baud: int | None) -> None:
         self._master, self._slave = master, slave
+        self._baud = baud
 
     def fileno(self) -> int:
         return self._master
 
     def recv(self, size: int) -> bytes:
-        return os.read(self._master, size)
+        data = os.read(self._master, size)
+        return data.translate(_GARBLED) if self._other_speed() else data
 
     def send(self, data: bytearray) -> int:
-        return os.write(self._master, data)
+        return os.write(self._master, data.translate(_GARBLED) if self._other_speed() else data)
+
+    def _other_speed(self) -> bool:
+        """Whether the host has set its end to another speed than the printer's."""
+        if self._baud is None or sys.platform == "win32":
+            return False
+        import termios  # noqa: PLC0415
+
+        return bool(termios.tcgetattr(self._slave)[5] != getattr(termios, f"B{self._baud}"))
 
     def close(self) -> None:
         os.close(self._master)

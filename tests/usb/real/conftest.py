@@ -71,7 +71,7 @@ def udev_rules(text):
 _AS_NOBODY = """
 import os, sys
 import rawprint.cli, rawprint.discovery, rawprint.print_queue, rawprint.transports.lp, rawprint.transports.serial
-import rawprint.transports.trace, random
+import rawprint.transports.trace, rawprint.probe.server, rawprint.probe.text, random
 from rawprint.transports import usb, usb_devices
 usb_devices.new_backend()  # libusb itself lies where only root may read, as does Python here
 groups = [int(group) for group in sys.argv.pop(1).split(",") if group]

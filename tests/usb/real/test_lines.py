@@ -7,8 +7,10 @@ import time
 import pytest
 
 import rawprint
+from rawprint import probe
 from rawprint.address import parse
 from rawprint.transports import open_address
+from rawprint.virtual import device
 
 from ..devices import FtdiDevice
 from ..vhci import wait_for
@@ -33,6 +35,18 @@ def test_the_line_stops_the_job_and_says_so(flow, line):
             assert job.state is rawprint.JobState.DELIVERED
             assert wait_for(lambda: len(plug.received) == 5 + len(data))
             assert plug.received == b"first" + data
+
+
+@pytest.mark.parametrize(("flow", "line"), [("rtscts", "cts"), ("dsrdtr", "dsr")])
+def test_probe_names_the_handshake(flow, line):
+    with plugged(FtdiDevice(device("escpos")), TTY) as plug:
+        plug.set(**{line: False})
+        (report,) = probe.examine([f"serial://{TTY}?flow={flow}"], dialect="escpos")
+        assert [finding.code for finding in report.findings] == ["serial-handshake"]
+        assert f"try serial://{TTY}" in report.findings[0].remedy
+        plug.set(**{line: True})
+        (report,) = probe.examine([f"serial://{TTY}?flow={flow}"], dialect="escpos", timeout=10.0)
+        assert report.findings == []
 
 
 def test_closing_a_port_whose_printer_stands_still_keeps_nobody_waiting():

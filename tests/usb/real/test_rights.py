@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import rawprint
+from rawprint import probe
 from rawprint.transports.usb_quirks import udev_rules
 from rawprint.virtual import device
 
@@ -40,6 +41,9 @@ def test_a_user_without_rights_is_told_which_rule_gives_them():
         error = failure(status(EPSON))
         assert error["code"] == "access-denied"
         assert "rawprint udev" in error["hint"]
+        (found,) = json.loads(command("probe", EPSON, "--json").stdout)[0]["findings"]
+        assert (found["code"], found["severity"]) == ("access-denied", "error")
+        assert "rawprint udev | sudo tee" in found["remedy"]
         error = failure(status(f"lp://{LP}"))
         assert error["code"] == "access-denied"
         assert "usermod -aG lp" in error["hint"]
@@ -64,6 +68,13 @@ def test_the_rules_that_are_printed_let_group_lp_print():
         with plugged(UsbPrinterDevice(device("escpos"))):
             subprocess.run(["udevadm", "settle"], check=True)
             assert failure(status(EPSON))["code"] == "access-denied", "whoever is not of that group"
+
+
+def finding(address, code):
+    """What `rawprint probe` finds of this code."""
+    (report,) = probe.examine([address])
+    (found,) = [each for each in report.findings if each.code == code]
+    return found
 
 
 def vendor_class(printer):
@@ -95,6 +106,9 @@ def test_another_rawprint_holds_it(held, asked):
         assert error["code"] == "busy"
         assert f"another rawprint (process {other.pid})" in error["message"]
         assert error["hint"]
+        found = finding(asked, "busy")
+        assert f"another rawprint (process {other.pid})" in found.detail
+        assert found.remedy
 
 
 def test_somebody_elses_program_holds_it():
@@ -126,6 +140,9 @@ def test_cups_holds_it(tmp_path):
             assert error["code"] == "busy"
             assert f"CUPS (process {process.pid})" in error["message"]
             assert "print settings" in error["hint"]
+            found = finding(EPSON, "busy")
+            assert f"CUPS (process {process.pid})" in found.detail
+            assert "print settings" in found.remedy
         finally:
             process.kill()
             process.wait()
@@ -188,6 +205,8 @@ def test_a_printer_that_cannot_answer_prints_and_is_not_known():
                 assert job.state is rawprint.JobState.DELIVERED
             assert wait_for(lambda before=before: plug.received[before:] == b"Hello")
             assert wait_for(lambda: os.path.exists(LP))
+        assert "bulk IN" in finding(EPSON, "one-way").title
+        assert plug.received.endswith(b"Hello"), "and nothing was asked"
 
 
 def test_a_stall_is_cleared_once():
