@@ -19,7 +19,7 @@ from .test_dialects import bad, hear, one_by_one, said
 from .test_virtual import ask, outcome
 
 STAR = DIALECTS["star"]
-(STATUS,), (VERSION,), (PRINT_END,) = STAR.queries, STAR.identity, STAR.fences
+(STATUS, AGAIN), (VERSION,), (PRINT_END,) = STAR.queries, STAR.identity, STAR.fences
 RECEIPT = (Path(__file__).parent / "samples" / "star_receipt.bin").read_bytes()
 
 WELL = bytes.fromhex("23 06 00 00 00 00 00 00 00")
@@ -35,14 +35,15 @@ DENIES = {
 
 def test_the_questions_and_commands():
     assert (STATUS.request, STATUS.required) == (b"\x1b\x06\x01", True)  # ESC ACK SOH, HSP p.3-70
+    assert (AGAIN.request, AGAIN.required, AGAIN.unless_stopped) == (STATUS.request, False, True)
     assert VERSION.request == b"\x1b#*\n\x00"  # HSP p.3-87
     assert PRINT_END.request == b"\x1b\x1d\x03\x01\x00\x00"  # ESC GS ETX 1 0 0, LT p.3-56
-    assert (STAR.push_on, STAR.push_off) == (b"\x1b\x1ea\x01", b"\x1b\x1ea\x00")  # ESC RS a n, LT p.3-53
+    assert (STAR.push_on, STAR.push_off) == (b"\x1b\x1ea\x03", b"\x1b\x1ea\x00")  # ESC RS a n, LT p.3-53
     assert STAR.cancel == b"\x18"  # CAN, LT p.3-63
     assert dict(STAR.drawer) == {2: b"\x1b\x07\x14\x14\x07", 5: b"\x1a"}  # HSP p.3-63, LT p.3-45
     assert not STAR.drawer_real_time
     assert by_name("Star") is STAR
-    assert set(STAR.promises) == {"asb", "version", "print-end-counter", "pushes", "cancel"}
+    assert set(STAR.promises) == {"asb", "asb-again", "version", "print-end-counter", "pushes", "cancel"}
 
 
 def test_the_test_print_says_what_it_is_and_is_cut():
@@ -68,15 +69,21 @@ def status(block, asked=(STATUS,)):
 
 def test_an_automatic_status_answers_the_oldest_question_or_nobody():
     for block in (WELL, WELL_OVER_LAN):
-        for asked, answers in (((), None), ((STATUS,), STATUS), ((VERSION, STATUS), STATUS), ((PRINT_END,), None)):
+        for asked, answers in (
+            ((), None),
+            ((STATUS,), STATUS),
+            ((VERSION, STATUS), STATUS),
+            ((PRINT_END,), None),
+            ((AGAIN,), AGAIN),
+        ):
             decoded = status(block, asked)
             assert (decoded.answers, decoded.processing, decoded.alone) == (answers, None, False)
             assert said(decoded) == (set(), DENIES)
             assert not decoded.identity
             for cut in range(1, len(block)):
                 assert STAR.decode(block[:cut], asked) is None
-    heard = hear(STAR, [STATUS], [WELL + WELL_OVER_LAN + WELL])
-    assert [decoded.answers for _, decoded in heard] == [STATUS, None, None]
+    heard = hear(STAR, [STATUS, AGAIN], [WELL + WELL_OVER_LAN + WELL])
+    assert [decoded.answers for _, decoded in heard] == [STATUS, AGAIN, None]
 
 
 # HSP p.5-9 to 5-11: (place, bit) of every bit that is not fixed, and what it says.
@@ -124,6 +131,15 @@ def test_automatic_status_bit(place, bit, true):
         block[1] |= 0x80
         assert STAR.decode(bytes(block), (STATUS,)) is None  # the length is to come
         assert said(status(bytes(block) + b"\x00\x00")) == (true, DENIES - true)
+
+
+def test_the_drawers_switch_is_told_and_not_what_it_means():
+    for block in (WELL, WELL_OVER_LAN):
+        assert status(block).drawer_high is False
+        closed = block[:2] + b"\x04" + block[3:]
+        for asked in ((STATUS,), ()):
+            assert status(closed, asked).drawer_high is True
+            assert said(status(closed, asked)) == (set(), DENIES)
 
 
 def test_all_bits_at_once():
@@ -204,7 +220,8 @@ def test_more_than_a_network_card_may_put_there():
         (b"TSP654Ver3.0a", {"model": "TSP654", "firmware": "3.0a"}),
         (b"mC-Print3 ver1.2", {"model": "mC-Print3", "firmware": "1.2"}),
         (b"unheard of", {"firmware": "unheard of"}),
-        (b"", {"firmware": ""}),
+        (b" ", {}),
+        (b"", {}),
     ],
 )
 def test_version(text, identity):
@@ -502,7 +519,7 @@ def test_identity_and_fence_are_asked_and_remembered(virtual):
         printer.print(b"one espresso  2.50\n")
         assert printer.ask(PRINT_END, 2.0)[1] == bytes.fromhex("1b 1d 03 01 00 00 01 00")
         assert printer.status().state is PrinterState.IDLE
-        assert printer.capabilities.answered == {"asb", "version", "print-end-counter"}
+        assert printer.capabilities.answered == {"asb", "asb-again", "version", "print-end-counter"}
 
 
 def test_a_pushed_status_that_answers_first_does_not_put_the_answers_out_of_step(peer):
@@ -510,7 +527,7 @@ def test_a_pushed_status_that_answers_first_does_not_put_the_answers_out_of_step
     paper_out = bytes.fromhex("23 06 08 00 00 08 00 00 00")
 
     def serve(connection, _):
-        for now in (WELL, paper_out + paper_out, WELL + WELL, paper_out):
+        for now in (WELL, WELL, paper_out + paper_out, WELL + WELL, WELL, paper_out):
             assert connection.recv(100) == STATUS.request
             connection.sendall(now)
         connection.recv(100)
@@ -521,12 +538,52 @@ def test_a_pushed_status_that_answers_first_does_not_put_the_answers_out_of_step
         assert not printer.unanswered
 
 
+@pytest.mark.parametrize(("level", "is_open"), [("high", True), ("low", False), ("", None)])
+def test_the_drawer_is_open_where_somebody_said_which_level_means_that(virtual, level, is_open):
+    listener = virtual("star", reasons=["x-drawer-open"])
+    with rawprint.open(listener.address, "star", capabilities=rawprint.Capabilities(drawer_open=level)) as printer:
+        assert printer.status().reasons.get(Reason.DRAWER_OPEN) is is_open
+
+
+def test_who_promises_pushes_hears_changes_and_leaves_as_found(virtual):
+    listener = virtual("star")
+    capabilities = rawprint.Capabilities(promised=frozenset({"pushes"}))
+    with rawprint.open(listener.address, "star", capabilities=capabilities) as printer:
+        printer.status()
+        assert printer.push(2.0)
+        assert listener.wait(lambda d: d.received.endswith(STAR.push_on), 5)
+        listener.set("media-empty", True)
+        assert printer.listen(2.0).reasons[Reason.MEDIA_EMPTY] is True
+        listener.set("media-empty", False)
+        assert printer.listen(2.0).reasons[Reason.MEDIA_EMPTY] is False
+        assert printer.print(b"\x1b@x") == 3  # does not end it
+        assert listener.wait(lambda d: d.printed.endswith(b"\x1b@x"), 5)
+        listener.set("cover-open", True)
+        assert printer.listen(2.0).reasons[Reason.COVER_OPEN] is True
+        listener.set("cover-open", False)
+    assert listener.wait(lambda d: d.received.endswith(STAR.push_off), 5)
+
+
 def test_a_change_is_heard_unasked(virtual):
     listener = virtual("star", push=True)
     with rawprint.open(listener.address, "star") as printer:
         assert printer.listen(2.0).state is PrinterState.IDLE
         listener.set("cover-open", True)
         assert printer.listen(2.0).reasons[Reason.COVER_OPEN] is True
+
+
+def test_an_answer_to_an_earlier_question_is_not_taken_for_fine(peer):
+    """A clone that answers one behind, across connections: the answer that it owed says nothing of now."""
+    paper_out = bytes.fromhex("23 06 08 00 00 08 00 00 00")
+
+    def serve(connection, _):
+        for answer in (WELL, paper_out):  # to the last question on another connection; to the first one here
+            assert connection.recv(100) == STATUS.request
+            connection.sendall(answer)
+        connection.recv(100)
+
+    with rawprint.open(peer(serve).address, "star") as printer:
+        assert printer.status(2.0).reasons[Reason.MEDIA_EMPTY] is True
 
 
 def test_another_language_is_no_status(peer):

@@ -15,7 +15,7 @@ _QUERY = b"2" + bytes(50)
 def decode(reply: bytes, _request: bytes) -> Report | None:
     """See `Channel.decode`. Some cards send the status twice: the first one counts."""
     status = automatic_status(reply)
-    return None if status is None else Report(status[1])
+    return None if status is None else Report(status.reasons)
 
 
 STAR = Channel(name="star", protocol="tcp", port=9101, questions=(always(_QUERY),), decode=decode)

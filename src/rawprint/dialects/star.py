@@ -19,6 +19,9 @@ from rawprint.status import Reason
 # Real-time, answered in every error (SP p.3-73). The manuals say both that it is "not used when ASB is valid" (LT p.3-54)
 # and that it works whether ASB is valid or not (SP p.5-2); receiptio and ReceiptPrinterStatus send it regardless.
 STATUS = Query("asb", b"\x1b\x06\x01", required=True)
+# An answer cannot show which question it answers, and clones answer one behind, even on the next connection (fabienbellanger/
+# escpos-rs issue 18): so a printer that says that nothing is wrong is asked again. The second answer is of now at least.
+AGAIN = Query("asb-again", STATUS.request, unless_stopped=True)
 # Carried out when printing comes to it, and it waits until the motor stops; whether or not ASB is valid (LT p.3-56). `ETB`
 # is no such question: it is answered only where ASB is valid, to all hosts at once, and looks like any other change.
 PRINT_END = Query("print-end-counter", b"\x1b\x1d\x03\x01\x00\x00")
@@ -35,8 +38,8 @@ _LENGTH_FOLLOWS = 0x80
 _LENGTH = 2
 _OTHER_MAX = 0x200
 
-# (place, bits, reason). Not used: byte 2 bit 1, "ETB executed"; bit 2, the level of the drawer's switch, as which level means
-# open depends on the drawer; byte 4 bit 5, a wrong command in a job; byte 6 (slip, presenter), 7 (ETB counter), 8 (presenter).
+# (place, bits, reason). Not used: byte 2 bit 1, "ETB executed"; byte 4 bit 5, a wrong command in a job; byte 6 (slip,
+# presenter), 7 (ETB counter), 8 (presenter).
 _BITS = (
     (2, 0x48, Reason.OFFLINE),  # bit 6: by its switch
     (2, 0x20, Reason.COVER_OPEN),
@@ -52,6 +55,8 @@ _BITS = (
     (5, 0x08, Reason.MEDIA_EMPTY),
 )
 
+_DRAWER_SWITCH = 0x04  # byte 2: the drawer's switch is closed, which is called high here
+
 _COUNTER_HEAD = b"\x1b\x1d\x03"
 _COUNTER = 8  # ESC GS ETX s n1 n2, the counter, NUL
 _VERSION_HEAD = b"\x1b#*,"
@@ -59,11 +64,8 @@ _VERSION_END = b"\n\x00"
 _VERSION_TEXT = re.compile(r"(.+?)\s*Ver\.?\s*([0-9][0-9A-Za-z.]*)", re.IGNORECASE)
 
 
-def automatic_status(buffer: bytes) -> tuple[int, dict[Reason, bool]] | None:
-    """The automatic status at the head of the buffer, which is not empty.
-
-    Returns:
-        How many bytes it took, and what it says; None where more is needed.
+def automatic_status(buffer: bytes) -> Decoded | None:
+    """The automatic status at the head of the buffer, which is not empty; None where more is needed.
 
     Raises:
         BadReply: It is none.
@@ -100,7 +102,7 @@ def automatic_status(buffer: bytes) -> tuple[int, dict[Reason, bool]] | None:
     reasons: dict[Reason, bool] = {}
     for place, bits, reason in _BITS:
         reasons[reason] = reasons.get(reason, False) or bool(block[place] & bits)
-    return used, reasons
+    return Decoded(used, reasons=MappingProxyType(reasons), drawer_high=bool(block[2] & _DRAWER_SWITCH))
 
 
 def _answers(query: Query, asked: tuple[Query, ...]) -> Query | None:
@@ -127,7 +129,7 @@ def _text(buffer: bytes, asked: tuple[Query, ...]) -> Decoded | None:
     if not text.isprintable():
         raise BadReply("no Star version", raw=buffer)
     found = _VERSION_TEXT.fullmatch(text)
-    identity = {"model": found[1], "firmware": found[2]} if found else {"firmware": text}
+    identity = {"model": found[1], "firmware": found[2]} if found else {"firmware": text} if text else {}
     return Decoded(end + len(_VERSION_END), _answers(VERSION, asked), identity=MappingProxyType(identity))
 
 
@@ -143,16 +145,13 @@ def decode(buffer: bytes, asked: tuple[Query, ...]) -> Decoded | None:
     if buffer[0] == 0x1B:
         return _text(buffer, asked)
     status = automatic_status(buffer)
-    if status is None:
-        return None
-    used, reasons = status
-    return Decoded(used, _answers(STATUS, asked), MappingProxyType(reasons))
+    return status and status._replace(answers=next((query for query in asked if query in (STATUS, AGAIN)), None))
 
 
 STAR = Dialect(
     name="star",
     commands=("STAR", "STARPRNT", "STARLINE"),
-    queries=(STATUS,),
+    queries=(STATUS, AGAIN),
     decode=decode,
     max_reply=_BLOCK_MAX + _LENGTH + _OTHER_MAX + 1,
     # ESC BEL n1 n2 BEL: device 1, on for 10 * n1 ms; SUB: device 2, on for 200 ms (LT p.3-45 to 3-47). That these are pins 2 and
@@ -160,9 +159,13 @@ STAR = Dialect(
     drawer=MappingProxyType({2: b"\x1b\x07\x14\x14\x07", 5: b"\x1a"}),
     identity=(VERSION,),
     fences=(PRINT_END,),
-    # ESC RS a n; `ESC @` does not end it, and wireless cards ignore it (LT p.3-53).
-    push_on=b"\x1b\x1ea\x01",
+    # ESC RS a n: bit 0 is ASB; bit 1 is NSB, the status for a host that connects, which newer models have and n = 1 would
+    # switch off (LT p.3-1, 3-53). `ESC @` does not end it; wireless cards ignore it.
+    push_on=b"\x1b\x1ea\x03",
     push_off=b"\x1b\x1ea\x00",
+    makers=MappingProxyType(
+        {"STAR": (VERSION.name,)}
+    ),  # HSP, LT and SP list it; unknown commands they discard (LT p.3-2)
     cancel=b"\x18",  # CAN, at once, not in the order of the data (LT p.3-63); inside an image it is image
     # Centred text, and a partial cut after feeding to the cutter (LT p.3-31, 3-44).
     test_print=b"\x1b@\x1b\x1da\x01rawprint\nThis is a test print.\nNothing was sold.\n\x1bd\x03",

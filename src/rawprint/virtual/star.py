@@ -285,9 +285,8 @@ class StarDevice(Device):
             case b"\x1b\x0c" if command[2] == 0x04:
                 if self._raster_cuts:
                     self._ticket()
-            case b"\x1b?":  # prints a self test, and is as after power-up
+            case b"\x1b?":  # prints a self test, and is as after power-up; a host sends nothing behind it (HSP p.3-87)
                 self.fed += 1
-                self._clear()
                 self._defaults()
             case b"\x1b\x1ea":  # whatever `ESC @` says later (LT p.3-53)
                 mode = command[3] & 0x0F
