@@ -13,7 +13,7 @@ import rawprint
 from rawprint import PrinterState, Reason
 from rawprint.dialects import DIALECTS, by_name
 from rawprint.errors import BadReply
-from rawprint.virtual import device
+from rawprint.virtual import NetworkCard, device
 
 from .test_dialects import bad, hear, one_by_one, said
 from .test_virtual import ask, outcome
@@ -594,6 +594,18 @@ def test_another_language_is_no_status(peer):
 
     with rawprint.open(peer(serve).address, "star") as printer, pytest.raises(BadReply):
         printer.status(2.0)
+
+
+@pytest.mark.parametrize("reason", sorted(DENIES))
+def test_the_network_card_says_what_the_print_port_says(reason):
+    dev = device("star", reasons=[reason])
+    printed = said(STAR.decode(ask(dev, STATUS.request), ()))[0]
+    with NetworkCard(dev, "star") as card:
+        aside = rawprint.ask_aside("tcp://127.0.0.1", f"star:{card.port}")
+    # The card calls a printer offline only where that is all that is wrong.
+    assert {str(each) for each, true in aside.reasons.items() if true} | {"offline-report"} == printed | {
+        "offline-report"
+    }
 
 
 def test_an_old_printer_is_silent_and_prints(virtual):
