@@ -12,6 +12,7 @@ from rawprint.errors import AddressError, BadReply
 from rawprint.status import Reason
 
 TSPL, ESCPOS = DIALECTS["tspl"], DIALECTS["escpos"]
+STAR = DIALECTS["star"]
 STATUS, LONG, TILDE = TSPL.queries
 N1, N2, N3, N4 = ESCPOS.queries
 
@@ -715,6 +716,19 @@ PARTS = {
         b"7\x220001\x00",
         b"_A",
     ],
+    "star": [
+        b"\x23\x06" + bytes(7),
+        b"\x23\x86\x28\x00\x00\x08" + bytes(5),
+        b"\x23\x86" + bytes(7) + b"\x00\x0801:B",
+        b"\x0f\x02",
+        b"\x00",
+        b"\x11",
+        b"\x13\x11",
+        b"\x1b#*,TSP654Ver3.0\n\x00",
+        b"\x1b#*",
+        b"\x1b\x1d\x03\x01\x00\x00\x05\x00",
+        b"\x1b",
+    ],
 }
 
 
@@ -783,8 +797,27 @@ def test_every_part_behind_every_other(dialect):
                 assert hear(dialect, asked, [first, second]) == whole, stream
 
 
+def star_status():
+    """7 to 15 bytes, over a cable or over a network, with flow control of a serial line between them."""
+    others = st.lists(st.sampled_from(sorted(pattern("0xx0xxx0"))), min_size=6, max_size=14)
+    flow = st.sampled_from([b"", b"", b"", b"\x11", b"\x13\x11"])
+
+    @st.composite
+    def build(draw):
+        following = bytes(draw(others))
+        count = len(following) + 1
+        block = bytes([(count & 8) << 2 | (count & 7) << 1 | 1]) + following
+        if draw(st.booleans()):
+            return bytes([block[0], block[1] | 0x80]) + block[2:] + b"\x00\x00"
+        return b"".join(bytes([byte]) + (draw(flow) if at < count else b"") for at, byte in enumerate(block, 1))
+
+    return build()
+
+
 def replies(dialect):
     """A question and any valid answer to it."""
+    if dialect is STAR:
+        return st.tuples(st.just(STAR.queries[0]), star_status())
     field = st.integers(0x40, 0x7F)
     if dialect is ESCPOS:
         return st.tuples(st.sampled_from(dialect.queries), st.sampled_from(sorted(REAL_TIME)).map(lambda b: bytes([b])))
@@ -794,6 +827,8 @@ def replies(dialect):
 
 
 def pushes(dialect):
+    if dialect is STAR:  # an automatic status would be an answer
+        return st.sampled_from([b"\x11", b"\x13", b"\x1b#*,TSP654Ver3.0\n\x00", b"\x1b\x1d\x03\x00\x00\x00\x05\x00"])
     if dialect is TSPL:
         return st.from_regex(rb"\{[0-9A-F]{2},[0-9]{5}(,[A-Z0-9]{1,8})?\}", fullmatch=True)
     block = st.tuples(st.sampled_from(sorted(AUTOMATIC)), *[st.sampled_from(sorted(FOLLOWING))] * 3).map(bytes)

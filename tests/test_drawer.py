@@ -52,6 +52,20 @@ def test_the_drawer_opens(virtual, till, pin, options):
     assert kicks(listener) == 1
 
 
+@pytest.mark.parametrize(("pin", "command"), [(2, b"\x1b\x07\x14\x14\x07"), (5, b"\x1a")])
+def test_a_star_printer_opens_it_when_it_is_ready(virtual, pin, command):
+    listener = virtual("star", reasons=["cover-open"])
+    with rawprint.PrintQueue(listener.address, "star") as queue:
+        job = queue.open_drawer(pin)
+        assert not job.wait(0.5)
+        assert kicks(listener) == 0
+        listener.set("cover-open", False)
+        assert job.wait(PATIENCE)
+    assert job.state is JobState.DELIVERED
+    assert listener.printed() == command
+    assert kicks(listener) == 1
+
+
 def test_it_opens_before_the_jobs_that_wait_and_in_order(virtual, till):
     listener = virtual("escpos", media=20_000)
     queue = till(listener)

@@ -21,7 +21,13 @@ PATIENCE = 10.0
 TSPL_JOB = b"SIZE 40 mm,30 mm\r\nCLS\r\nPRINT 1\r\n"
 TICKET = b"\x1b@" + b"one espresso  2.50\n" * 15 + b"\x1dV\x00"  # about 300 bytes
 PLAIN_TICKET = TICKET[2:]  # without ESC @, which ends pushes
-JOBS = {"tspl": TSPL_JOB, "escpos": TICKET}
+STAR_TICKET = b"\x1b@" + b"one espresso  2.50\n" * 15 + b"\x1bd\x03"
+JOBS = {
+    "tspl": TSPL_JOB,
+    "escpos": TICKET,
+    "star": STAR_TICKET,
+}
+LANGUAGES = pytest.mark.parametrize("dialect", list(JOBS))
 BIG = b"0123456789abcdefghijklmnopqrst\n" * 33_000  # 1 MB of lines
 
 
@@ -68,7 +74,7 @@ def holds(listener, expected):
     assert listener.printed() == expected
 
 
-@pytest.mark.parametrize("dialect", ["tspl", "escpos"])
+@LANGUAGES
 def test_a_job_is_delivered_on_the_printers_word(virtual, queues, dialect):
     listener = virtual(dialect)
     printing = queues(listener.address, dialect)
@@ -101,6 +107,8 @@ def test_jobs_keep_their_order(virtual, queues):
         pytest.param("escpos", {"push": True}, b"", True, id="escpos: pushes tell"),
         pytest.param("escpos", {"clone": "forgets-push"}, b"\x1b@", False, id="escpos: ESC @ ends the pushes"),
         pytest.param("escpos", {"clone": "mute"}, b"", False, id="escpos: mute"),
+        pytest.param("star", {}, b"", False, id="star: nothing tells"),
+        pytest.param("star", {"push": True}, b"\x1b@", True, id="star: pushes tell, also after ESC @"),
     ],
 )
 def test_paper_runs_out_in_the_middle(virtual, queues, dialect, options, head, told):
@@ -126,10 +134,10 @@ def test_paper_runs_out_in_the_middle(virtual, queues, dialect, options, head, t
     holds(listener, data)
 
 
-@pytest.mark.parametrize("dialect", ["tspl", "escpos"])
+@LANGUAGES
 def test_paper_runs_out_after_the_last_byte(virtual, queues, dialect):
     """A small ticket fits into the printer's buffer: all of it is taken, a third of it is on paper."""
-    data = PLAIN_TICKET if dialect == "escpos" else b"SIZE 40 mm,30 mm\r\n" * 17
+    data = {"escpos": PLAIN_TICKET, "star": STAR_TICKET}.get(dialect, b"SIZE 40 mm,30 mm\r\n" * 17)
     listener = virtual(dialect, media=100)
     printing = queues(listener.address, dialect)
     job = printing.submit(data)
@@ -186,7 +194,7 @@ def test_the_next_job_waits_while_the_printer_says_that_it_is_stopped(virtual, q
     holds(listener, b"first\nsecond\n")
 
 
-@pytest.mark.parametrize("dialect", ["tspl", "escpos"])
+@LANGUAGES
 def test_a_printer_that_is_stopped_at_the_start_gets_no_byte_of_the_job(virtual, queues, dialect):
     listener = virtual(dialect, reasons=["cover-open"])
     printing = queues(listener.address, dialect)
@@ -389,7 +397,7 @@ def test_two_programs_share_a_printer_that_takes_one_connection(virtual, queues)
 
 def clones():
     for name in CLONES:
-        for dialect in ("tspl", "escpos"):
+        for dialect in JOBS:
             try:
                 device(dialect, clone=name)
             except ValueError:
@@ -407,7 +415,7 @@ def test_no_clone_completes_or_loses_a_job(virtual, queues, clone, dialect):
         job = printing.submit(data)
         assert job.wait(PATIENCE)
         assert job.state is JobState.DELIVERED, job.error
-        assert ("status" in job.evidence) == (clone not in ("mute", "late", "babbler", "feeds-when-asked"))
+        assert ("status" in job.evidence) == (clone not in ("mute", "late", "babbler", "feeds-when-asked", "enq-only"))
         if clone == "short-status":  # left one question unanswered, so it was asked the other one, once
             assert listener.received().count(b"~!S\r\n") == 1
             assert listener.printed().replace(b"~!S\r\n", b"") == data * number

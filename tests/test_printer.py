@@ -13,7 +13,11 @@ from rawprint.virtual import CLONES
 
 from .conftest import reset
 
-LANGUAGES = ("tspl", "escpos")
+LANGUAGES = (
+    "tspl",
+    "escpos",
+    "star",
+)
 
 
 def drain(connection):
@@ -36,10 +40,12 @@ def test_status_follows_the_printer(virtual, dialect):
             assert status.state is PrinterState.STOPPED
             assert status.reasons[Reason(reason)] is True
             listener.set(reason, False)
-            assert printer.status().state is PrinterState.IDLE
+            status = printer.status()
+            assert status.state is PrinterState.IDLE
         assert [exchange.sent for exchange in status.raw] == {
             "tspl": [b"\x1b!?", b"\x1b!S"],
             "escpos": [b"\x10\x04\x01", b"\x10\x04\x02", b"\x10\x04\x03", b"\x10\x04\x04"],
+            "star": [b"\x1b\x06\x01"] * 2,
         }[dialect]
 
 

@@ -24,7 +24,11 @@ LINE = 32  # bytes; what is longer goes on in the next line
 # What comes unasked, and what it says.
 WELL = """push  cover-open: no  media-empty: no  media-low: no  offline-report: no  other: no  \
 subunit-over-temperature: no  trimmer-jam: no  x-feed-button: no"""
-PUSHES = {"tspl": (b"{00,00001}", "push"), "escpos": (b"\x14\x00\x00\x00", WELL)}
+PUSHES = {
+    "tspl": (b"{00,00001}", "push"),
+    "escpos": (b"\x14\x00\x00\x00", WELL),
+    "star": (b"\x11", "push"),  # XON: a pushed status would answer
+}
 
 
 @dataclass
@@ -157,6 +161,9 @@ def test_there_are_transcripts_of_every_language():
         "virtual://escpos?media-empty=true&cover-open=true",
         "virtual://escpos?media-low=true&push=true",
         "virtual://escpos?trimmer-jam=true",
+        "virtual://star",
+        "virtual://star?media-empty=true&cover-open=true",
+        "virtual://star?media-low=true&push=true",
     ],
 )
 def test_what_a_trace_writes_can_be_replayed(address):

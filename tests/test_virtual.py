@@ -20,6 +20,7 @@ from rawprint.virtual import CLONES, DIALECTS, ControlPort, Listener, device
 SAMPLES = Path(__file__).parent / "samples"
 LABEL = (SAMPLES / "tspl_label.prn").read_bytes()
 RECEIPT = (SAMPLES / "escpos_receipt.bin").read_bytes()
+STAR_RECEIPT = (SAMPLES / "star_receipt.bin").read_bytes()
 MARKED = (SAMPLES / "escpos_receipt_with_done_marker.bin").read_bytes()
 
 # One raster of 4 x 4 bytes; the data hides DLE EOT 1, a drawer pulse, and half a sequence at its end.
@@ -36,6 +37,14 @@ STREAMS = {
     + b"\x1b*\x21\x02\x00\x10\x04\x01abc\x1dk\x04CODE\x10\x04\x02\x00\x1dk\x49\x03\x10\x04\x01\x1bD\x08\x10\x00"
     + b"\x1b3\x10\x04\x01\x10\x04\x07\x1b@\x1dr\x01\x1b=\x00gone\x1dr\x01\x1b=\x01\x1dV\x00\x1d8L\x03\x00\x00\x00abc"
     + b"\x10\x05\x01\x10\x14\x08\x01\x03\x14\x01\x06\x02\x08\x1c(A\x02\x00xy\x1b&\x01\x20\x21\x02ab\x01c\x1br\x01z",
+    "star": b"\x1b\x1ea\x03"
+    + STAR_RECEIPT
+    + b'\x1b\x06\x01\x1b\x06\x02\x05\x04\x1b\x06\x1b\x06\x01\x1bX\x02\x00\x18\x1b\x06\x01\x05\x04\x1bD\x08\x10\x00\x1b"a'
+    + b"\x1b*rA\x1b*rP0\x00b\x03\x00bk\x18k\x01\x00b\x1b\x06\x01\x1b*rD2\x00\x1b\x0c\x04\x1b*rB\x1bb6211A\x18\x1e\x1bC\x00\x18"
+    + b"\x1b#*\n\x00\x1b\x1d\x03\x01\x18\x05\x13gone\x17\x1b\x06\x01\x11\x07\x1a\x17\x1bd0\x1b\x1dxS0\x01\x05\x05\x1b\x1dxD\x01\x00\x18"
+    + b"\x1b\x1c\x71\x01\x01\x00\x01\x00\x1b\x06\x01\x05\x04\x18\x17\x07\x1b&11A"
+    + bytes(48)
+    + b"lost\x18\x17\x1b\x06\x18\x1b?\n\x00\x17",
 }
 
 
@@ -201,7 +210,7 @@ def test_any_cut_gives_the_same(dialect, clone):
 @settings(max_examples=60, deadline=None)
 def test_random_cuts_with_faults(dialect, media, sizes, loads):
     """Cut anywhere, stopped anywhere by media that ran out: nothing lost, nothing twice."""
-    job = {"tspl": LABEL, "escpos": RECEIPT}[dialect]
+    job = {"tspl": LABEL, "escpos": RECEIPT, "star": STAR_RECEIPT}[dialect]
     dev = device(dialect, media=media, buffer_size=64)
     size, load, at = cycle(sizes), cycle(loads), 0
     while at < len(job):
@@ -228,6 +237,12 @@ PIECES = [bytes([n]) for n in b"\x00\x01\x02\x04\x05\x08\x10\x14\x1b\x1c\x1d\n\r
     b"\r\nBITMAP 0,0,1,3,0,",
     b"\r\nPRINT 1\r\n",
     b"\r\n~!E\r\n",
+    b"\x1b\x06\x01",
+    b"\x1b*rA",
+    b"b\x02\x00",
+    b"\x1b\x1dS\x01\x02\x00\x02\x00\x00",
+    b"\x1b\x1ea\x01",
+    b"\x17",
 ]
 
 
@@ -440,6 +455,10 @@ def test_connection_and_reset():
         ("escpos", {"clone": "short-status"}),
         ("escpos", {"idle_reset": 1.0}),
         ("escpos", {"clone": "drops-idle", "idle_reset": 0}),
+        ("star", {"reasons": ["x-feed-button"]}),
+        ("star", {"clone": "forgets-push"}),
+        ("star", {"clone": "feeds-when-asked"}),
+        ("escpos", {"clone": "enq-only"}),
     ],
 )
 def test_bad_options(dialect, options):
@@ -506,7 +525,7 @@ def test_late():
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_babbler(dialect):
     dev = device(dialect, clone="babbler")
-    question = {"tspl": b"\x1b!?", "escpos": b"\x10\x04\x01"}[dialect]
+    question = {"tspl": b"\x1b!?", "escpos": b"\x10\x04\x01", "star": b"\x1b\x06\x01"}[dialect]
     reply = ask(dev, question)
     assert (len(reply), reply[:5]) == (40, b"HTTP/")
     assert ask(dev, question) == reply

@@ -20,11 +20,17 @@ LIVE = 0.75  # seconds between two questions with which that is kept
 QUERIES = {
     "tspl": (b"\x1b!?", b"\x1b!S"),
     "escpos": (b"\x10\x04\x01", b"\x10\x04\x02", b"\x10\x04\x03", b"\x10\x04\x04"),
+    "star": (b"\x1b\x06\x01",),
 }
-JOBS = {"tspl": b"SIZE 40 mm,30 mm\r\nCLS\r\nPRINT 1\r\n", "escpos": b"one espresso  2.50\n\x1dV\x00"}
+JOBS = {
+    "tspl": b"SIZE 40 mm,30 mm\r\nCLS\r\nPRINT 1\r\n",
+    "escpos": b"one espresso  2.50\n\x1dV\x00",
+    "star": b"one espresso  2.50\n\x1bd\x03",
+}
 BIG = b"0123456789abcdefghijklmnopqrst\n" * 8_000
 HELD, SHARED = {"idle_release": None}, {"idle_release": 0.1}
-DIALECTS = pytest.mark.parametrize("dialect", ["tspl", "escpos"])
+DIALECTS = pytest.mark.parametrize("dialect", list(QUERIES))
+SAY_THAT_PAPER_MOVES = pytest.mark.parametrize("dialect", ["tspl", "escpos"])  # a Star's status has no bit for that
 
 
 class Watching(rawprint.PrintQueue):
@@ -273,7 +279,7 @@ def test_a_mute_printer_is_not_polled(virtual, queues, monkeypatch, dialect, opt
 
 def clones():
     for name in sorted(set(CLONES) - {"feeds-when-asked"}):
-        for dialect in ("tspl", "escpos"):
+        for dialect in QUERIES:
             try:
                 device(dialect, clone=name)
             except ValueError:
@@ -293,7 +299,7 @@ def test_watching_feeds_no_paper(virtual, queues, name, dialect):
 
 
 @pytest.mark.parametrize("options", [HELD, SHARED], ids=["held", "shared"])
-@DIALECTS
+@SAY_THAT_PAPER_MOVES
 def test_a_printer_that_feeds_when_it_is_asked_is_asked_no_more(virtual, queues, dialect, options):
     listener = virtual(dialect, clone="feeds-when-asked")
     watching = queues(listener.address, dialect, **options)
@@ -313,7 +319,7 @@ def test_a_printer_that_feeds_when_it_is_asked_is_asked_no_more(virtual, queues,
     assert listener.printed() == JOBS[dialect]
 
 
-@DIALECTS
+@SAY_THAT_PAPER_MOVES
 def test_a_job_is_not_followed_by_paper_without_end(virtual, queues, dialect):
     """Nobody watches; the questions after the job are what feeds, and look as if it were still printing."""
     listener = virtual(dialect, clone="feeds-when-asked")

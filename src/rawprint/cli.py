@@ -239,7 +239,7 @@ def _add_simulate(commands: Any) -> None:
     parser.add_argument("--buffer", type=int, default=8192, metavar="BYTES", help="receive buffer (default 8192)")
     parser.add_argument("--speed", type=float, default=None, metavar="BYTES/S", help="print so fast (default: at once)")
     parser.add_argument("--media", type=int, default=None, metavar="BYTES", help="paper for so many bytes")
-    parser.add_argument("--push", action="store_true", help="escpos: automatic status from power-up")
+    parser.add_argument("--push", action="store_true", help="escpos, star: automatic status from power-up")
     parser.add_argument("--idle-reset", type=float, default=None, metavar="S", help="with --clone drops-idle")
     parser.set_defaults(run=_simulate)
 

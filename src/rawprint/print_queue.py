@@ -237,7 +237,7 @@ class PrintQueue:
         if pin not in commands:
             raise Unsupported(
                 f"no drawer can be opened on pin {pin} in the language {self.dialect or 'of an unnamed dialect'}",
-                hint="Receipt printers (escpos) have one on pin 2, some a second one on pin 5.",
+                hint="Receipt printers (escpos, star) have one on pin 2, some a second one on pin 5.",
             )
         return self._submit(commands[pin], id, expires, kind)
 

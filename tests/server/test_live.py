@@ -18,12 +18,19 @@ PATIENCE = 10.0
 PROMISED = 1.0  # seconds within which a change must be told
 PRINTERS = 40
 CHANGES = 1000
+SHAKEN = (
+    "tspl",
+    "escpos",
+    "star",
+)
 HARMLESS = {"media-low", "marker-supply-low", "x-input-buffer-full", "x-drawer-open"}  # a printer prints on
 
 
 def shown(dialect, reasons):
     """The reasons that the printer's answers show, which may hide one behind another."""
     stopped = reasons - HARMLESS
+    if dialect == "star":
+        return reasons - {"x-drawer-open"} | ({"offline-report"} if stopped else set())
     if dialect == "escpos":  # what a drawer's pin means is not known; an open cover raises the error of a hot head, too
         hidden = {"x-drawer-open"} | ({"subunit-over-temperature"} if "cover-open" in reasons else set())
         return reasons - hidden | ({"offline-report"} if stopped else set())
@@ -92,7 +99,7 @@ def told(view):
 def test_a_thousand_changes(watched, printer, seed):
     """Every one is told within a second, in order, once, and is what the printer says when it is asked."""
     dice = random.Random(seed)
-    listeners = {f"P{number}": printer(("tspl", "escpos")[number % 2]) for number in range(PRINTERS)}
+    listeners = {f"P{number}": printer(SHAKEN[number % len(SHAKEN)]) for number in range(PRINTERS)}
     _, client, snapshot = watched(share=False, **listeners)
     shaken = {name: Shaken(name, listener, dice) for name, listener in listeners.items()}
     last = {view["name"]: told(view) for view in snapshot["printers"]}

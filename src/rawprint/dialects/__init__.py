@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from rawprint.dialects.base import Decoded, Dialect, Query, Reader
 from rawprint.dialects.escpos import ESCPOS
+from rawprint.dialects.star import STAR
 from rawprint.dialects.tspl import TSPL
 from rawprint.errors import AddressError
 
-DIALECTS = {dialect.name: dialect for dialect in (TSPL, ESCPOS)}
+DIALECTS = {
+    dialect.name: dialect
+    for dialect in (
+        TSPL,
+        ESCPOS,
+        STAR,
+    )
+}
 
 __all__ = ["DIALECTS", "Decoded", "Dialect", "Query", "Reader", "by_name"]
 

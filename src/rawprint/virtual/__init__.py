@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rawprint.virtual.clones import CLONES, Clone
 from rawprint.virtual.device import Device
 from rawprint.virtual.escpos import EscPosDevice
+from rawprint.virtual.star import StarDevice
 from rawprint.virtual.tspl import TsplDevice
 
 if TYPE_CHECKING:
@@ -17,7 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["CLONES", "DIALECTS", "Clone", "ControlPort", "Device", "Listener", "NetworkCard", "PtyListener", "device"]
 
-_DEVICES: dict[str, type[Device]] = {cls.dialect: cls for cls in (TsplDevice, EscPosDevice)}
+_DEVICES: dict[str, type[Device]] = {
+    cls.dialect: cls
+    for cls in (
+        TsplDevice,
+        EscPosDevice,
+        StarDevice,
+    )
+}
 
 DIALECTS: tuple[str, ...] = tuple(_DEVICES)
 

@@ -28,11 +28,18 @@ class Clone:
         inverted_gs_r: `GS r 1` has its bits the other way round.
         short_status: Knows `ESC !?` as its only question.
         feed_seconds: For how long it feeds paper after each question about its status; 0 = it does not.
+        enq_only: Knows `ENQ` and `EOT` as its only questions.
     """
 
     name: str = ""
     sentence: str = "Keeps to the manual."
-    dialects: frozenset[str] = frozenset({"tspl", "escpos"})
+    dialects: frozenset[str] = frozenset(
+        {
+            "tspl",
+            "escpos",
+            "star",
+        }
+    )
     mute: bool = False
     late: bool = False
     babbles: bool = False
@@ -43,10 +50,12 @@ class Clone:
     inverted_gs_r: bool = False
     short_status: bool = False
     feed_seconds: float = 0.0
+    enq_only: bool = False
 
 
 _TSPL = frozenset({"tspl"})
 _ESCPOS = frozenset({"escpos"})
+_STAR = frozenset({"star"})
 
 # A printer without a name keeps to the manual.
 _ALL = (
@@ -83,7 +92,14 @@ _ALL = (
     # 4BARCODE and Xprinter kinds. UNCONFIRMED
     Clone("short-status", "Answers ESC !? alone and swallows ESC !S.", dialects=_TSPL, short_status=True),
     # print_bluetooth_thermal issue 74: fed every 3-4 minutes, as often as it was asked. How it shows is UNCONFIRMED
-    Clone("feeds-when-asked", "Feeds paper for 0.3 s after every question about its status.", feed_seconds=0.3),
+    Clone(
+        "feeds-when-asked",
+        "Feeds paper for 0.3 s after every question about its status.",
+        dialects=_TSPL | _ESCPOS,
+        feed_seconds=0.3,
+    ),
+    # Star's models before the automatic status (RS232 manual of the TSP200 series, p.55: ENQ; dot impact specification).
+    Clone("enq-only", "Answers ENQ and EOT alone and swallows ESC ACK SOH.", dialects=_STAR, enq_only=True),
 )
 _BY_NAME: Mapping[str, Clone] = MappingProxyType({clone.name: clone for clone in _ALL})
 

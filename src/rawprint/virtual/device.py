@@ -47,9 +47,9 @@ class Device(ABC):
     Attributes:
         clone: Its habits; a carrier reads `idle_reset` and `single_connection` there.
         buffer_size: How many bytes it takes while it does not print.
-        tickets: How many pieces of paper are done: PRINT commands (TSPL), cuts (ESC/POS).
+        tickets: How many pieces of paper are done: PRINT commands (TSPL), cuts (ESC/POS, Star).
         fed: How often a command that is no print moved paper.
-        drawer_kicks: How often it opened the drawer (ESC/POS).
+        drawer_kicks: How often it opened the drawer (ESC/POS, Star).
     """
 
     dialect: ClassVar[str]
@@ -76,7 +76,7 @@ class Device(ABC):
             buffer_size: Bytes, at least 64.
             speed: Print bytes per second; None = at once.
             media: After how many print bytes the media runs out; None = never.
-            push: Whether it reports changes of itself from power-up (ESC/POS only).
+            push: Whether it reports changes of itself from power-up (ESC/POS and Star only).
             clone: A name in `CLONES`.
             idle_reset: Seconds, for the clone `drops-idle` only.
 
