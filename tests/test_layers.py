@@ -26,6 +26,7 @@ ROWS = [
         "device_id",
         "virtual",
         "dialects",
+        "identify",
         "channels",
         "transports",
         "capabilities",
@@ -38,7 +39,7 @@ ROWS = [
 TYPES_ONLY = {("errors", "status")}
 # These hold values and logic alone: nothing but the standard library, now and later.
 PURE = {
-    *("errors", "status", "address", "device_id", "dialects", "channels", "capabilities"),
+    *("errors", "status", "address", "device_id", "dialects", "identify", "channels", "capabilities"),
     *("printer", "aside", "jobs", "flight", "polling"),
 }
 

@@ -202,7 +202,7 @@ def test_a_bundle_hides_what_names_a_shop():
     report.recording.received(b"_SECR")  # in two pieces
     report.recording.received(b"ET99\x00")
     report.recording.note("closed till-7.pos.example.com")
-    written = bundle.bundle([report])
+    written = bundle.bundle([report], "0")
     for secret in ("till-7", "J4KF001234", "SECRET99", b"SECRET99".hex(" "), b"SECR".hex(" ")):
         assert secret not in written
     assert "TM-T88V" in written
@@ -246,4 +246,4 @@ def test_the_worst_is_the_worst():
 
 def test_an_error_keeps_its_hint():
     finding = findings.of_opening(OpenError("it is odd", hint="do this"))
-    assert (finding.detail, finding.remedy) == ("it is odd.", "Do this.")
+    assert (finding.detail, finding.remedy) == ("It is odd.", "Do this.")

@@ -318,7 +318,7 @@ def _probe(options: argparse.Namespace) -> int:
     progress("")
     if options.bundle is not None:
         try:
-            options.bundle.write_text(bundle.bundle(reports), encoding="utf-8")
+            options.bundle.write_text(bundle.bundle(reports, rawprint.__version__), encoding="utf-8")
         except OSError as error:
             raise UsageError(f"cannot write {options.bundle}: {error.strerror or error}") from error
     if options.json:

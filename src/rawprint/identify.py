@@ -301,7 +301,7 @@ def classify(reply: bytes, asked: str) -> str | None:
         return "escpos"  # DLE EOT
     if first & 0x93 == 0x10 and len(reply) >= 4 and not any(byte & 0x90 for byte in reply[1:4]):
         return "escpos"  # automatic status
-    if first & 0x91 == 0x01 and 7 <= _star_length(first) <= len(reply) and not any(byte & 0x91 for byte in reply[1:7]):
+    if first & 0x91 == 0x01 and 7 <= _star_length(first) <= len(reply) and not any(byte & 0x91 for byte in reply[2:7]):
         return "star"
     return None
 

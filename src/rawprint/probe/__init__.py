@@ -284,6 +284,8 @@ class _Examination:
 
     def _by_asking(self, transport: Transport, *, but: str = "") -> identify.Guess | None:
         """Ask in each language but one, those first whose questions no known printer prints."""
+        before: list[str] = []
+        odd: list[str] = []
         for question in identify.questions():
             if question.dialect == but:
                 continue
@@ -296,7 +298,9 @@ class _Examination:
                 spoken = identify.classify(reply, question.dialect) if reply else None
                 if spoken is not None:
                     transport.read(0.02)  # the rest of a longer answer
-                    return identify.Guess(spoken, "certain", f"answered {question.shown}")
+                    after = f", after {' and '.join(before)} stayed unanswered" if before else ""
+                    return identify.Guess(spoken, "certain", f"answered {question.shown}{after}")
+            before.append(question.shown)
             if question.prints:
                 self._report.add(
                     "asked-with-text",
@@ -307,14 +311,15 @@ class _Examination:
             if question.undo:
                 transport.write(memoryview(question.undo), self._left)
             if reply:
-                self._report.add(
-                    "odd-answer",
-                    Severity.WARNING,
-                    "It answers, and in no language that is known here.",
-                    f"To {question.shown}: {reply[:32].hex(' ')}",
-                    "Check that this is a printer's raw port; name its language with --dialect if you know it.",
-                )
-                return None
+                odd.append(f"to {question.shown}: {reply[:32].hex(' ')}")
+        if odd and not but:
+            self._report.add(
+                "odd-answer",
+                Severity.WARNING,
+                "It answers, and in no language that is known here.",
+                findings.sentence("; ".join(odd)),
+                "Check that this is a printer's raw port; name its language with --dialect if you know it.",
+            )
         return None
 
     def _unknown_language(self, address: Address, transport: Transport) -> None:
@@ -457,6 +462,8 @@ class _Examination:
         spoken = identify.classify(error.raw, asked) if error.raw else None
         if spoken is not None and spoken != asked:
             self._other_language(asked, spoken, shown)
+        elif self._speaks_another(printer):
+            return
         elif isinstance(address, addresses.SerialAddress):
             report.add(
                 "serial-garbage",

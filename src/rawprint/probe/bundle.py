@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rawprint import device_id
+from rawprint.address import SerialAddress, TcpAddress, UsbAddress, parse
 from rawprint.transports.trace import Transcript
 
 if TYPE_CHECKING:
@@ -82,8 +83,6 @@ def hide_bytes(data: bytes, secrets: Iterable[str]) -> bytes:
 
 def secrets_of(report: Report) -> list[str]:
     """What names one printer or one shop: serial numbers, hosts. The longest first, so that none hides half of another."""
-    from rawprint.address import SerialAddress, TcpAddress, UsbAddress, parse  # noqa: PLC0415
-
     found = {report.serial, report.identity.get("serial", ""), device_id.parse(report.device_id).get("SN", "")}
     for text in (report.address, *report.also):
         try:
@@ -99,13 +98,11 @@ def secrets_of(report: Report) -> list[str]:
     return sorted((each for each in found if len(each) >= _SHORTEST), key=lambda each: (-len(each), each))
 
 
-def bundle(reports: Sequence[Report]) -> str:
-    """The whole file."""
-    from rawprint import __version__  # noqa: PLC0415
-
+def bundle(reports: Sequence[Report], version: str) -> str:
+    """The whole file, of this version of the program."""
     secrets = sorted({each for report in reports for each in secrets_of(report)}, key=lambda each: (-len(each), each))
     out = io.StringIO()
-    Transcript(out, f"rawprint {__version__} probe; serial numbers and hosts are replaced by X")
+    Transcript(out, f"rawprint {version} probe; serial numbers and hosts are replaced by X")
     for number, report in enumerate(reports, 1):
         lines = [
             f"printer {number}",
