@@ -33,7 +33,19 @@ ROWS = [
         "printer",
         "aside",
     ),
-    *("discovery", "journal", "jobs", "flight", "polling", "print_queue", "documents", "probe", "cli", "__main__"),
+    *(
+        "discovery",
+        "journal",
+        "jobs",
+        "flight",
+        "polling",
+        "print_queue",
+        "documents",
+        "probe",
+        "status_view",
+        "cli",
+        "__main__",
+    ),
 ]
 # An error names reasons in its annotations, and nothing more of the row below it.
 TYPES_ONLY = {("errors", "status")}

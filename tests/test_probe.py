@@ -7,6 +7,7 @@ import ctypes
 import json
 import os
 import shutil
+import signal
 import ssl
 import subprocess
 import sys
@@ -433,8 +434,28 @@ def test_on_a_terminal_it_is_a_table(virtual):
     assert "┃" in shown
 
 
-def on_a_terminal(*arguments):
-    """Run the command on a terminal of 120 columns; returns its exit code, and what was shown."""
+@PTY
+def test_the_state_on_a_terminal_and_each_change_of_it(virtual):
+    listener = virtual("tspl")
+    code, shown = on_a_terminal("status", listener.address, "--dialect", "tspl")
+    assert code == 0
+    assert "idle" in shown
+    assert "○" in shown
+
+    def meanwhile(shown):
+        if "idle" in shown and not listener.device.reasons["cover-open"]:
+            listener.set("cover-open", True)
+        if "●" in shown:
+            listener.close()
+        return "not-found" in shown
+
+    code, shown = on_a_terminal("status", listener.address, "--dialect", "tspl", "--watch", until=meanwhile)
+    assert code == 130, "as a shell reports Ctrl-C"
+    assert shown.index("idle") < shown.index("stopped") < shown.index("not-found")
+
+
+def on_a_terminal(*arguments, until=None):
+    """Run the command on a terminal of 120 columns; returns its exit code, and what was shown. Ctrl-C when `until` says so."""
     import fcntl
     import pty as terminals
     import struct
@@ -454,6 +475,9 @@ def on_a_terminal(*arguments):
     with contextlib.suppress(OSError):  # how a terminal ends
         while chunk := os.read(master, 65536):
             shown += chunk
+            if until is not None and until(shown.decode("utf-8", "replace")):
+                until = None
+                process.send_signal(signal.SIGINT)
     os.close(master)
     return process.wait(PATIENCE), shown.decode("utf-8", "replace")
 

@@ -447,6 +447,11 @@ def status_view(address: str, dialect: str, status: PrinterStatus) -> dict[str, 
 def _show_status(options: argparse.Namespace, dialect: str, status: PrinterStatus) -> bool:
     if options.json:
         return _out(json.dumps(status_view(options.address, dialect, status)))
+    if sys.stdout.isatty():
+        from rawprint import status_view as terminal  # noqa: PLC0415
+
+        terminal.show(options.address, dialect, status, sys.stdout)
+        return True
     lines = [f"{options.address}  {dialect}  {_in_words(status)}"]
     if not options.watch:
         lines += [f"  {reason:28} {'yes' if true else 'no'}" for reason, true in sorted(status.reasons.items())]
@@ -460,6 +465,31 @@ def _in_words(status: PrinterStatus) -> str:
 
 def _watch(options: argparse.Namespace, dialect: str, **hooks: Any) -> int:
     """Print the state, and then each change of it, also while the printer cannot be reached."""
+    if options.json or not sys.stdout.isatty():
+
+        def failed(error: RawprintError) -> None:
+            _complain(error, as_json=options.json)
+
+        return _follow(options, dialect, lambda status: _show_status(options, dialect, status), failed, **hooks)
+    from rawprint.status_view import Watch  # noqa: PLC0415
+
+    with Watch(options.address, dialect, sys.stdout) as watch:
+
+        def drawn(status: PrinterStatus) -> bool:
+            watch.status(status)
+            return True
+
+        return _follow(options, dialect, drawn, watch.failed, **hooks)
+
+
+def _follow(
+    options: argparse.Namespace,
+    dialect: str,
+    changed: Callable[[PrinterStatus], bool],
+    failed: Callable[[RawprintError], None],
+    **hooks: Any,
+) -> int:
+    """Tell each change, until `changed` says that nobody watches any more."""
     shown: object = None
     pause = _WATCH_EVERY
     capabilities = rawprint.Capabilities()
@@ -475,15 +505,15 @@ def _watch(options: argparse.Namespace, dialect: str, **hooks: Any) -> int:
                     now = (status.state, dict(status.reasons))
                     if now != shown:
                         shown = now
-                        if not _show_status(options, dialect, status):
-                            return FINE  # nobody watches any more
+                        if not changed(status):
+                            return FINE
                     wait(_WATCH_EVERY)
         except AddressError:
             raise
         except RawprintError as error:
             if shown != error.code:
                 shown = error.code
-                _complain(error, as_json=options.json)
+                failed(error)
             wait(pause)
             pause = min(pause * 2, _RETRY_LAST)
 
