@@ -13,6 +13,7 @@ from rawprint.status import Reason
 
 TSPL, ESCPOS = DIALECTS["tspl"], DIALECTS["escpos"]
 STAR = DIALECTS["star"]
+ZPL = DIALECTS["zpl"]
 STATUS, LONG, TILDE = TSPL.queries
 N1, N2, N3, N4 = ESCPOS.queries
 
@@ -78,7 +79,9 @@ def test_the_questions():
 
 @both
 def test_only_the_first_question_must_be_answered(dialect):
-    assert [q.required for q in dialect.queries] == [True] + [False] * (len(dialect.queries) - 1)
+    first = dialect is not ZPL  # printers may know either of its two alone
+    assert [q.required for q in dialect.queries] == [first] + [False] * (len(dialect.queries) - 1)
+    assert dialect.essential == (dialect.queries[:1] if first else dialect.queries)
     assert len({q.name for q in dialect.queries}) == len(dialect.queries)
     assert {q.instead_of for q in dialect.queries} <= {"", *(q.name for q in dialect.queries)}
 
@@ -703,6 +706,11 @@ def test_looking_takes_nothing():
 # -- no input makes a decoder raise anything else, loop, or keep without bound -------------------------------
 
 # Bytes that mean something, so that random ones go further than the first.
+ZPL_WELL = b"\x02030,0,0,0639,000,0,0,0,000,0,0,0\x03\r\n\x02001,0,0,0,0,2,4,0,00000000,1,000\x03\r\n\x021234,0\x03\r\n"
+ZPL_FLAGS = (
+    b"\x02\r\n\r\n  PRINTER STATUS                            \r\n   ERRORS:         0 00000000 00000000      \r\n"
+    b"   WARNINGS:       0 00000000 00000000      \r\n\x03"
+)
 PARTS = {
     "tspl": [NORMAL, NORMAL[:5], b"\x02", b"\x00", b"\x04", b"{00,00001}", b"{", b"}", b"\x40", b"\x03\r\n"],
     "escpos": [
@@ -715,6 +723,17 @@ PARTS = {
         b"\x13\x11",
         b"7\x220001\x00",
         b"_A",
+    ],
+    "zpl": [
+        ZPL_WELL,
+        b"\x02030,1,1,0249,003,1,0,1,000,0,0,1\x03\r\n",
+        b"\x02000,0,1,1,0,2,6,1,00000002,1,000\x03\r\n\x020000,0\x03\r\n",
+        ZPL_FLAGS,
+        b"\x02\r\n\r\n  PRINTER STATUS",
+        b"\x02ZD230,V89.21.46Z,8,4096KB\x03\r\n",
+        b"\x02",
+        b"\x03\r\n",
+        b"\x11",
     ],
     "star": [
         b"\x23\x06" + bytes(7),
@@ -814,10 +833,30 @@ def star_status():
     return build()
 
 
+def zpl_replies():
+    bit, few = st.integers(0, 1), st.integers(0, 999)
+    first = st.tuples(few, bit, bit, few, few, bit, bit, bit, bit, bit, bit)
+    second = st.tuples(few, bit, bit, bit, st.sampled_from("0123456789KS"), bit, st.integers(0, 99_999_999), few)
+    status = st.tuples(first, second).map(
+        lambda both: (
+            b"\x02%03d,%d,%d,%04d,%03d,%d,%d,%d,000,%d,%d,%d\x03\r\n" % both[0]
+            + b"\x02%03d,0,%d,%d,%d,%b,6,%d,%08d,1,%03d\x03\r\n" % (*both[1][:4], both[1][4].encode(), *both[1][5:])
+            + b"\x020000,0\x03\r\n"
+        )
+    )
+    group = st.integers(0, 0xFFFFFFFF)
+    flags = st.tuples(bit, group, group, bit, group, group).map(
+        lambda each: b"\x02\r\n  PRINTER STATUS \r\n  ERRORS: %d %08X %08X\r\n WARNINGS: %d %08x %08x \r\n\x03" % each
+    )
+    return st.tuples(st.just(ZPL.queries[0]), flags) | st.tuples(st.just(ZPL.queries[1]), status)
+
+
 def replies(dialect):
     """A question and any valid answer to it."""
     if dialect is STAR:
         return st.tuples(st.just(STAR.queries[0]), star_status())
+    if dialect is ZPL:
+        return zpl_replies()
     field = st.integers(0x40, 0x7F)
     if dialect is ESCPOS:
         return st.tuples(st.sampled_from(dialect.queries), st.sampled_from(sorted(REAL_TIME)).map(lambda b: bytes([b])))
@@ -827,6 +866,8 @@ def replies(dialect):
 
 
 def pushes(dialect):
+    if dialect is ZPL:
+        return st.sampled_from([b"\x11", b"\x13", b"\r", b"\n"])
     if dialect is STAR:  # an automatic status would be an answer
         return st.sampled_from([b"\x11", b"\x13", b"\x1b#*,TSP654Ver3.0\n\x00", b"\x1b\x1d\x03\x00\x00\x00\x05\x00"])
     if dialect is TSPL:

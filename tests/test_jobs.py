@@ -22,10 +22,12 @@ TSPL_JOB = b"SIZE 40 mm,30 mm\r\nCLS\r\nPRINT 1\r\n"
 TICKET = b"\x1b@" + b"one espresso  2.50\n" * 15 + b"\x1dV\x00"  # about 300 bytes
 PLAIN_TICKET = TICKET[2:]  # without ESC @, which ends pushes
 STAR_TICKET = b"\x1b@" + b"one espresso  2.50\n" * 15 + b"\x1bd\x03"
+ZPL_JOB = b"^XA^FO30,30^A0N,30,30^FDone espresso^FS^XZ\r\n"
 JOBS = {
     "tspl": TSPL_JOB,
     "escpos": TICKET,
     "star": STAR_TICKET,
+    "zpl": ZPL_JOB,
 }
 LANGUAGES = pytest.mark.parametrize("dialect", list(JOBS))
 BIG = b"0123456789abcdefghijklmnopqrst\n" * 33_000  # 1 MB of lines
@@ -107,6 +109,7 @@ def test_jobs_keep_their_order(virtual, queues):
         pytest.param("escpos", {"push": True}, b"", True, id="escpos: pushes tell"),
         pytest.param("escpos", {"clone": "forgets-push"}, b"\x1b@", False, id="escpos: ESC @ ends the pushes"),
         pytest.param("escpos", {"clone": "mute"}, b"", False, id="escpos: mute"),
+        pytest.param("zpl", {}, b"", False, id="zpl: nothing tells"),
         pytest.param("star", {}, b"", False, id="star: nothing tells"),
         pytest.param("star", {"push": True}, b"\x1b@", True, id="star: pushes tell, also after ESC @"),
     ],
@@ -137,7 +140,7 @@ def test_paper_runs_out_in_the_middle(virtual, queues, dialect, options, head, t
 @LANGUAGES
 def test_paper_runs_out_after_the_last_byte(virtual, queues, dialect):
     """A small ticket fits into the printer's buffer: all of it is taken, a third of it is on paper."""
-    data = {"escpos": PLAIN_TICKET, "star": STAR_TICKET}.get(dialect, b"SIZE 40 mm,30 mm\r\n" * 17)
+    data = {"escpos": PLAIN_TICKET, "star": STAR_TICKET, "zpl": ZPL_JOB * 10}.get(dialect, b"SIZE 40 mm,30 mm\r\n" * 17)
     listener = virtual(dialect, media=100)
     printing = queues(listener.address, dialect)
     job = printing.submit(data)

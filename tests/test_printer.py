@@ -17,6 +17,7 @@ LANGUAGES = (
     "tspl",
     "escpos",
     "star",
+    "zpl",
 )
 
 
@@ -46,6 +47,7 @@ def test_status_follows_the_printer(virtual, dialect):
             "tspl": [b"\x1b!?", b"\x1b!S"],
             "escpos": [b"\x10\x04\x01", b"\x10\x04\x02", b"\x10\x04\x03", b"\x10\x04\x04"],
             "star": [b"\x1b\x06\x01"] * 2,
+            "zpl": [b"~HQES\n", b"~HS\n"],
         }[dialect]
 
 

@@ -27,6 +27,7 @@ subunit-over-temperature: no  trimmer-jam: no  x-feed-button: no"""
 PUSHES = {
     "tspl": (b"{00,00001}", "push"),
     "escpos": (b"\x14\x00\x00\x00", WELL),
+    "zpl": (b"\x11", "push"),
     "star": (b"\x11", "push"),  # XON: a pushed status would answer
 }
 
@@ -68,9 +69,14 @@ def parse(text):
     return comments, [e for e in exchanges if e.sent or e.received or e.said]
 
 
-def replay(dialect, exchanges, cut):
-    """What each exchange says when its bytes come as `cut` leaves them: the lines of a transcript."""
-    reader, owed, by_request = Reader(dialect), [], {query.request: query for query in dialect.queries}
+def replay(dialect, exchanges, cut, also=()):
+    """What each exchange says when its bytes come as `cut` leaves them: the lines of a transcript.
+
+    Questions that are no part of a status are only answered where they are in `also`.
+    """
+    reader, owed, by_request = Reader(dialect), [], {}
+    for query in (*dialect.queries, *also):
+        by_request.setdefault(query.request, query)
     for exchange in exchanges:
         if exchange.sent in by_request:
             owed.append(by_request[exchange.sent])
@@ -161,6 +167,9 @@ def test_there_are_transcripts_of_every_language():
         "virtual://escpos?media-empty=true&cover-open=true",
         "virtual://escpos?media-low=true&push=true",
         "virtual://escpos?trimmer-jam=true",
+        "virtual://zpl",
+        "virtual://zpl?media-empty=true&cover-open=true",
+        "virtual://zpl?paused=true",
         "virtual://star",
         "virtual://star?media-empty=true&cover-open=true",
         "virtual://star?media-low=true&push=true",

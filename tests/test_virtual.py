@@ -20,6 +20,7 @@ from rawprint.virtual import CLONES, DIALECTS, ControlPort, Listener, device
 SAMPLES = Path(__file__).parent / "samples"
 LABEL = (SAMPLES / "tspl_label.prn").read_bytes()
 RECEIPT = (SAMPLES / "escpos_receipt.bin").read_bytes()
+ZPL_LABEL = (SAMPLES / "zpl_label.zpl").read_bytes()
 STAR_RECEIPT = (SAMPLES / "star_receipt.bin").read_bytes()
 MARKED = (SAMPLES / "escpos_receipt_with_done_marker.bin").read_bytes()
 
@@ -37,6 +38,9 @@ STREAMS = {
     + b"\x1b*\x21\x02\x00\x10\x04\x01abc\x1dk\x04CODE\x10\x04\x02\x00\x1dk\x49\x03\x10\x04\x01\x1bD\x08\x10\x00"
     + b"\x1b3\x10\x04\x01\x10\x04\x07\x1b@\x1dr\x01\x1b=\x00gone\x1dr\x01\x1b=\x01\x1dV\x00\x1d8L\x03\x00\x00\x00abc"
     + b"\x10\x05\x01\x10\x14\x08\x01\x03\x14\x01\x06\x02\x08\x1c(A\x02\x00xy\x1b&\x01\x20\x21\x02ab\x01c\x1br\x01z",
+    "zpl": ZPL_LABEL
+    + b"~HS~HQES\n~HI\r\n^XA^FDa~HSb^FS^GFB,9,9,3,^XZ~HS~JA~hs^PQ2^XZ~SD15^XA^PQ0^XZ~HQSN\n~H~HS^X^XA^PP^XZ~HS~PS~HS"
+    + b"~JX^XA^FDnever~JX~DGR:A,8,1,00FF~DYE:A,B,P,3,0,~HS~HS~PP^XA^XZ~HS~JA~PS~JC~JR~HS",
     "star": b"\x1b\x1ea\x03"
     + STAR_RECEIPT
     + b'\x1b\x06\x01\x1b\x06\x02\x05\x04\x1b\x06\x1b\x06\x01\x1bX\x02\x00\x18\x1b\x06\x01\x05\x04\x1bD\x08\x10\x00\x1b"a'
@@ -191,8 +195,10 @@ def test_samples_print_whole():
     assert (dev.printed, dev.tickets, dev.output()) == (MARKED, 1, b"\x37\x220001\x00")
 
 
-@pytest.mark.parametrize("clone", ["", "prints-unknown", "late"])
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    ("dialect", "clone"),
+    [(d, c) for d in DIALECTS for c in ("", "prints-unknown", "late") if (d, c) != ("zpl", "prints-unknown")],
+)
 def test_any_cut_gives_the_same(dialect, clone):
     stream = STREAMS[dialect]
     whole = outcome(device(dialect, clone=clone), [stream])
@@ -210,7 +216,7 @@ def test_any_cut_gives_the_same(dialect, clone):
 @settings(max_examples=60, deadline=None)
 def test_random_cuts_with_faults(dialect, media, sizes, loads):
     """Cut anywhere, stopped anywhere by media that ran out: nothing lost, nothing twice."""
-    job = {"tspl": LABEL, "escpos": RECEIPT, "star": STAR_RECEIPT}[dialect]
+    job = {"tspl": LABEL, "escpos": RECEIPT, "star": STAR_RECEIPT, "zpl": ZPL_LABEL}[dialect]
     dev = device(dialect, media=media, buffer_size=64)
     size, load, at = cycle(sizes), cycle(loads), 0
     while at < len(job):
@@ -243,6 +249,12 @@ PIECES = [bytes([n]) for n in b"\x00\x01\x02\x04\x05\x08\x10\x14\x1b\x1c\x1d\n\r
     b"\x1b\x1dS\x01\x02\x00\x02\x00\x00",
     b"\x1b\x1ea\x01",
     b"\x17",
+    b"~HS",
+    b"~HQES\n",
+    b"^XA",
+    b"^XZ",
+    b"^GFB,3,3,1,",
+    b"~JA",
 ]
 
 
@@ -525,7 +537,7 @@ def test_late():
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_babbler(dialect):
     dev = device(dialect, clone="babbler")
-    question = {"tspl": b"\x1b!?", "escpos": b"\x10\x04\x01", "star": b"\x1b\x06\x01"}[dialect]
+    question = {"tspl": b"\x1b!?", "escpos": b"\x10\x04\x01", "star": b"\x1b\x06\x01", "zpl": b"~HS"}[dialect]
     reply = ask(dev, question)
     assert (len(reply), reply[:5]) == (40, b"HTTP/")
     assert ask(dev, question) == reply

@@ -404,7 +404,7 @@ class Printer:
         try:
             self._catch_up()
             for query in self.capabilities.worth_asking(dialect):
-                if only_required and (query not in dialect.essential or (answers and not query.required)):
+                if only_required and query not in dialect.essential:
                     continue
                 if query.unless_stopped and PrinterStatus(combine(answers.values())).stop_reasons:
                     continue
@@ -412,6 +412,9 @@ class Printer:
                 if decoded is not None:
                     answers[query.name] = decoded
             if not answers:
+                for query in dialect.essential if not self._unsent else ():
+                    if query in self._owed:
+                        self.capabilities.learn(query.name, answered=False)
                 raise self._no_reply()
             reasons = self._with_drawer(dialect.conclude(answers), answers.values())
             if not only_required and not self._quiet:
@@ -433,7 +436,14 @@ class Printer:
 
     def _question(self, query: Query, deadline: float, exchanges: list[Exchange]) -> Decoded | None:
         """Ask one question; None where an optional one stays unanswered."""
-        until = deadline if query.required else min(deadline, time.monotonic() + max(_OPTIONAL_WAIT, 3 * self._slowest))
+        until = deadline
+        if not query.required:
+            now, wait = time.monotonic(), max(_OPTIONAL_WAIT, 3 * self._slowest)
+            if (
+                self.dialect is not None and query is self.dialect.queries[0]
+            ):  # where nothing is required, another one may answer: it needs time, too
+                wait = min(wait, (deadline - now) / 2)
+            until = min(deadline, now + wait)
         if query.instead_of and query.name not in self.capabilities.answered:
             self.capabilities.learn(query.name, answered=False)  # once, whatever comes of it
         try:

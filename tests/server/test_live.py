@@ -22,6 +22,7 @@ SHAKEN = (
     "tspl",
     "escpos",
     "star",
+    "zpl",
 )
 HARMLESS = {"media-low", "marker-supply-low", "x-input-buffer-full", "x-drawer-open"}  # a printer prints on
 
@@ -29,6 +30,9 @@ HARMLESS = {"media-low", "marker-supply-low", "x-input-buffer-full", "x-drawer-o
 def shown(dialect, reasons):
     """The reasons that the printer's answers show, which may hide one behind another."""
     stopped = reasons - HARMLESS
+    if dialect == "zpl":  # the first answer tells of no buffer and no label, and the second is not asked for then
+        hidden = {"x-input-buffer-full", "x-label-waiting"} if stopped - {"x-label-waiting"} else set()
+        return reasons - hidden
     if dialect == "star":
         return reasons - {"x-drawer-open"} | ({"offline-report"} if stopped else set())
     if dialect == "escpos":  # what a drawer's pin means is not known; an open cover raises the error of a hot head, too

@@ -6,6 +6,7 @@ from rawprint.dialects.base import Decoded, Dialect, Query, Reader
 from rawprint.dialects.escpos import ESCPOS
 from rawprint.dialects.star import STAR
 from rawprint.dialects.tspl import TSPL
+from rawprint.dialects.zpl import ZPL
 from rawprint.errors import AddressError
 
 DIALECTS = {
@@ -14,6 +15,7 @@ DIALECTS = {
         TSPL,
         ESCPOS,
         STAR,
+        ZPL,
     )
 }
 

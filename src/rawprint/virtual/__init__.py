@@ -9,6 +9,7 @@ from rawprint.virtual.device import Device
 from rawprint.virtual.escpos import EscPosDevice
 from rawprint.virtual.star import StarDevice
 from rawprint.virtual.tspl import TsplDevice
+from rawprint.virtual.zpl import ZplDevice
 
 if TYPE_CHECKING:
     from rawprint.virtual.card import NetworkCard
@@ -24,6 +25,7 @@ _DEVICES: dict[str, type[Device]] = {
         TsplDevice,
         EscPosDevice,
         StarDevice,
+        ZplDevice,
     )
 }
 

@@ -29,6 +29,8 @@ class Clone:
         short_status: Knows `ESC !?` as its only question.
         feed_seconds: For how long it feeds paper after each question about its status; 0 = it does not.
         enq_only: Knows `ENQ` and `EOT` as its only questions.
+        no_hqes: Does not know `~HQES`.
+        hs_silent: Answers no `~HS` while media or ribbon is out, or its head open or too hot.
     """
 
     name: str = ""
@@ -38,6 +40,7 @@ class Clone:
             "tspl",
             "escpos",
             "star",
+            "zpl",
         }
     )
     mute: bool = False
@@ -51,11 +54,14 @@ class Clone:
     short_status: bool = False
     feed_seconds: float = 0.0
     enq_only: bool = False
+    no_hqes: bool = False
+    hs_silent: bool = False
 
 
 _TSPL = frozenset({"tspl"})
 _ESCPOS = frozenset({"escpos"})
 _STAR = frozenset({"star"})
+_ZPL = frozenset({"zpl"})
 
 # A printer without a name keeps to the manual.
 _ALL = (
@@ -70,6 +76,7 @@ _ALL = (
         "prints-unknown",
         "Knows real-time status and plain printing only, and prints every other command's bytes as text.",
         prints_unknown=True,
+        dialects=_TSPL | _ESCPOS | _STAR,  # in ZPL, text outside a format prints nothing
     ),
     # Epson TM-T20II, lukevp/ESC-POS-.NET issue 36.
     Clone("drops-idle", "Resets a connection on which the host was silent for 90 seconds.", idle_reset=90.0),
@@ -100,6 +107,15 @@ _ALL = (
     ),
     # Star's models before the automatic status (RS232 manual of the TSP200 series, p.55: ENQ; dot impact specification).
     Clone("enq-only", "Answers ENQ and EOT alone and swallows ESC ACK SOH.", dialects=_STAR, enq_only=True),
+    # Emulations, and Zebra's own before ~HQES (its programming guide of 2006 has ~HS alone for errors). UNCONFIRMED which
+    Clone("no-hqes", "Answers ~HS alone and swallows ~HQES.", dialects=_ZPL, no_hqes=True),
+    # docs.zebra.com, ~HS: twice; a captured ZQ630 answers all the same.
+    Clone(
+        "silent-when-blocked",
+        "Answers no ~HS without media or ribbon, with an open or hot head.",
+        dialects=_ZPL,
+        hs_silent=True,
+    ),
 )
 _BY_NAME: Mapping[str, Clone] = MappingProxyType({clone.name: clone for clone in _ALL})
 
