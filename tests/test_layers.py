@@ -34,6 +34,7 @@ ROWS = [
         "aside",
     ),
     *(
+        "dns_sd",
         "discovery",
         "journal",
         "jobs",
@@ -43,6 +44,7 @@ ROWS = [
         "documents",
         "probe",
         "status_view",
+        "list_view",
         "cli",
         "__main__",
     ),

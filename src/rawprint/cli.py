@@ -152,9 +152,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_list(commands: Any) -> None:
-    parser = commands.add_parser("list", help="list the printers of this machine, and its serial ports")
+    parser = commands.add_parser(
+        "list",
+        help="list the printers of this machine and those that advertise themselves on its networks, and its serial ports",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     parser.add_argument("--timeout", type=_seconds, default=3.0, metavar="S", help="seconds (default 3)")
+    parser.add_argument("--local", action="store_true", help="do not ask the network")
+    _scanning(parser)
     parser.set_defaults(run=_list)
 
 
@@ -177,7 +182,7 @@ def _add_probe(commands: Any) -> None:
     parser.add_argument("--dialect", metavar="NAME", help=f"their language: {', '.join(DIALECTS)}")
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     parser.add_argument("--timeout", type=_seconds, default=3.0, metavar="S", help="seconds for all (default 3)")
-    parser.add_argument("--scan", metavar="CIDR", help="look for printers at port 9100 of this network, too")
+    _scanning(parser)
     parser.add_argument("--print", dest="print_test", action="store_true", help="print a small test on each")
     parser.add_argument("--bundle", type=Path, metavar="FILE", help="write what was said, for a bug report")
     parser.add_argument("--server", metavar="URL", help="examine a running rawprint-server: ws://… or wss://…")
@@ -250,6 +255,13 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
 
 
+def _scanning(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--scan", metavar="CIDR", help="try port 9100 of each host of a network, such as 192.168.1.0/24"
+    )
+    parser.add_argument("--force", action="store_true", help="scan a network that is not private, too")
+
+
 def _seconds(text: str) -> float:
     value = float(text)
     if not 0 < value < 1e9:
@@ -261,25 +273,40 @@ def _seconds(text: str) -> float:
 
 
 def _list(options: argparse.Namespace) -> int:
-    found, failures = rawprint.discover(options.timeout)
+    progress = _progress()
+    progress("looking for printers")
+    found, failures = rawprint.discover(
+        options.timeout, network=not options.local, scan=options.scan, force=options.force
+    )
+    progress("")
     if options.json:
         _print_json([found_view(one) for one in found])
-    for one in () if options.json else found:
-        what = " ".join(filter(None, (one.make_model, one.serial and f"({one.serial})")))
-        _out(f"{one.address}  {what}".rstrip() + (f"  {one.error.code}: {one.error.hint}" if one.error else ""))
+    elif found and sys.stdout.isatty():
+        from rawprint import list_view  # noqa: PLC0415
+
+        list_view.show(found, sys.stdout)
+    for one in () if options.json or sys.stdout.isatty() else found:
+        what = (one.make_model, one.serial and f"({one.serial})", one.dialect and f"[{one.dialect}]")
+        line = "  ".join(filter(None, (one.address, " ".join(filter(None, what)))))
+        shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
+        _out(shown + (f"  {one.error.code}: {one.error.hint}" if one.error else ""))
     for error in failures.values():
         _complain(error, as_json=False)
     if not found and not failures and not options.json:
-        _say("no printer was found on this machine; one on the network has an address like tcp://192.168.1.50")
+        _say(
+            "no printer was found; one on the network has an address like tcp://192.168.1.50, or try --scan 192.168.1.0/24"
+        )
     return CANNOT_OPEN if failures and not found else FINE
 
 
 def found_view(found: rawprint.Found) -> dict[str, object]:
-    """A Found as JSON shows it; `dialect` is null: listing asks no printer which language it speaks."""
+    """A Found as JSON shows it; `dialect` is null where the printer does not say of itself which language it speaks."""
     return {
         "address": found.address,
+        "also": list(found.also),
         "make_model": found.make_model,
-        "dialect": None,
+        "dialect": found.dialect,
+        "dialect_how": found.dialect_how,
         "serial": found.serial,
         "error": error_view(found.error) if found.error else None,
     }
@@ -312,6 +339,7 @@ def _probe(options: argparse.Namespace) -> int:
             dialect=options.dialect,
             timeout=options.timeout,
             scan=options.scan,
+            force=options.force,
             print_test=options.print_test,
             on_progress=progress,
         )

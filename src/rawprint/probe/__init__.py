@@ -86,6 +86,7 @@ def examine(
     dialect: str | None = None,
     timeout: float = 3.0,
     scan: str | None = None,
+    force: bool = False,
     print_test: bool = False,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> list[Report]:
@@ -100,6 +101,7 @@ def examine(
         dialect: The language of all of them, where somebody knows it.
         timeout: Seconds for all together, test prints not counted.
         scan: See `discover`.
+        force: See `discover`.
         print_test: Print a test label or receipt on each, and ask it what a printer that does not know the question
             would print: who it is, and whether it can tell when it has printed.
         on_progress: Called with what is being done, from several threads.
@@ -116,7 +118,7 @@ def examine(
         work = [(Report(text), Found(text)) for text in named]
     else:
         on_progress("looking for printers")
-        found, failures = discover(timeout * _DISCOVERY_SHARE, scan=scan)
+        found, failures = discover(timeout * _DISCOVERY_SHARE, scan=scan, force=force)
         work = [(_report(one), one) for one in found] + [(Report(text), Found(text)) for text in named]
         for scheme, failure in failures.items():
             reports.append(Report(f"{scheme}:", findings=[findings.of_opening(failure)]))

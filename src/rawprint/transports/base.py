@@ -23,6 +23,11 @@ class Found:
         serial: Its serial number; may be empty.
         device_id: Its IEEE 1284 device id, where the system told it without opening the printer; may be empty.
         error: Why it cannot be opened now, where that is known.
+        also: Other addresses of the same printer.
+        place: Where it is plugged in, such as "1-2:1.0", where the system tells; one place is one printer.
+        txt: What its DNS-SD record says of it.
+        dialect: The language that it probably speaks, by what it says of itself; None: that tells nothing.
+        dialect_how: How that was learnt.
     """
 
     address: str
@@ -31,6 +36,7 @@ class Found:
     device_id: str = ""
     error: OpenError | None = None
     also: tuple[str, ...] = ()
+    place: str = ""
     txt: Mapping[str, str] = field(default_factory=dict)
     dialect: str | None = None
     dialect_how: str = ""

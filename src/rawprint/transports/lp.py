@@ -109,6 +109,7 @@ def find() -> list[Found]:
                 make_model=f"{keys.get('MFG', '')} {keys.get('MDL', '')}".strip(),
                 serial=_text(shown.resolve().parent / "serial"),
                 device_id=text,
+                place=shown.resolve().name,
                 error=None if allowed else AccessDenied(f"this user may not open {node}", hint=_GROUP_HINT),
             )
         )

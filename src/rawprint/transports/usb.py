@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import sys
 import threading
 import time
 from array import array
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import usb.core
@@ -54,6 +56,7 @@ _CONTROL = 0.5
 _EMPTY_PAUSE = 0.02  # some printers answer every IN request at once, with nothing
 _UNREAD_LIMIT = 65536  # bytes; a printer that nobody reads is not read
 
+_RULE_HINT = "allow it: rawprint udev | sudo tee /etc/udev/rules.d/70-rawprint.rules, then plug the printer in again"
 _GET_DEVICE_ID, _GET_PORT_STATUS = 0, 1  # USB printer class 1.1, section 4.2
 _TO_HOST = 0xA1  # class request to an interface
 
@@ -96,11 +99,28 @@ def find() -> list[Found]:
             make_model=printer.make_model,
             serial=printer.serial,
             device_id=printer.device_id,
+            place=_place(printer),
+            error=_forbidden(printer),
         )
         for printer in printers
     ]
     del printers  # before the context that they belong to
     return found
+
+
+def _place(printer: UsbPrinter) -> str:
+    folder = usb_devices.sysfs_interface(printer.device, printer.interface)
+    return folder.name if folder is not None else ""
+
+
+def _forbidden(printer: UsbPrinter) -> OpenError | None:
+    """Whether this user may not open it, as far as Linux tells without opening it."""
+    if not _place(printer):
+        return None
+    node = Path(f"/dev/bus/usb/{printer.device.bus:03d}/{printer.device.address:03d}")
+    if not node.exists() or os.access(node, os.R_OK | os.W_OK):
+        return None
+    return AccessDenied(f"this user may not open {printer.ids}", hint=_RULE_HINT)
 
 
 # -- opening -------------------------------------------------------------------------------------------------------
@@ -162,7 +182,7 @@ def _open_error(address: UsbAddress, printer: UsbPrinter, error: Exception) -> O
     if code == errno.EACCES and sys.platform != "darwin":
         return AccessDenied(
             f"this user may not open {address}",
-            hint="allow it: rawprint udev | sudo tee /etc/udev/rules.d/70-rawprint.rules, then plug the printer in again",
+            hint=_RULE_HINT,
         )
     if code in (errno.EBUSY, errno.EACCES):  # macOS: "another process has device opened for exclusive access"
         holder = _holder(printer)

@@ -172,7 +172,7 @@ def test_two_alike_without_serial_numbers_are_told_apart_by_their_ports():
             with rawprint.open(address, "escpos") as printer:
                 printer.print(b"port %d\n" % number)
         assert {left.printer.printed, right.printer.printed} == {b"port 0\n", b"port 1\n"}
-        listed = [one.address for one in rawprint.discover().found if one.address.startswith("usb://")]
+        listed = [one.address for one in rawprint.discover(network=False).found if one.address.startswith("usb://")]
         assert sorted(listed) == sorted(caught.value.candidates)
 
 
@@ -234,11 +234,14 @@ def test_all_of_them_are_listed_and_nothing_is_taken():
         plugged(FtdiDevice(), "/dev/ttyUSB0"),
         plugged(AcmDevice(), "/dev/ttyACM0"),
     ):
-        done = command("list", "--json", root=True)
+        done = command("list", "--local", "--json", root=True)
         assert done.returncode == 0, done.stderr
         listed = {one["address"]: one for one in json.loads(done.stdout)}
         assert listed[f"{EPSON}/VP0001"]["make_model"] == "EPSON TM-T20II"
-        assert listed[f"{EPSON}/VP0001"]["serial"] == listed[f"lp://{LP}"]["serial"] == "VP0001"
+        assert listed[f"{EPSON}/VP0001"]["serial"] == "VP0001"
+        assert listed[f"{EPSON}/VP0001"]["also"] == [f"lp://{LP}"], "one printer, found by two ways"
+        assert listed[f"{EPSON}/VP0001"]["dialect"] == "escpos"
+        assert f"lp://{LP}" not in listed
         assert any(
             address.startswith("serial://") and "FTDI" in address + listed[address]["make_model"] for address in listed
         )
@@ -250,7 +253,7 @@ def test_plugs_are_seen_where_no_udevd_runs():
     """As in most containers: an old libusb context would not hear of them."""
 
     def listed():
-        return [one for one in rawprint.discover().found if one.address.startswith(EPSON)]
+        return [one for one in rawprint.discover(network=False).found if one.address.startswith(EPSON)]
 
     assert wait_for(lambda: not listed())
     subprocess.run(["udevadm", "control", "--exit"], check=True)
