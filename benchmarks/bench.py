@@ -33,6 +33,7 @@ import cables
 import crowd
 import footprint
 import latency
+import scanning
 import serving
 import upkeep
 from pairs import Row
@@ -117,6 +118,7 @@ def _library(rounds: int, environment: dict[str, str]) -> Iterator[Row]:
         yield from measure(rounds)
     if sys.platform == "linux":
         yield from _or_why_not(cables.rows, rounds)
+        yield from _or_why_not(scanning.rows, rounds)
     yield from footprint.import_time(max(rounds // 20, 8), environment)
 
 
