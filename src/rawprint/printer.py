@@ -418,7 +418,10 @@ class Printer:
                         missed.append(query.name)  # whether there is a printer at all the next question shows
                     elif not self.capabilities.missed(query.name):
                         raise self._no_reply()
-            if not answers or not all([self.capabilities.missed(name) for name in missed]):  # each of them counts
+            if not answers:
+                raise self._no_reply()
+            proven = [self.capabilities.missed(name) for name in missed]  # each of them counts
+            if not all(proven):
                 raise self._no_reply()
             reasons = self._with_drawer(dialect.conclude(answers), answers.values())
             if not only_required and not self._quiet:
