@@ -31,13 +31,13 @@ def replace(path: Path, data: bytes, mode: int = 0o666) -> None:
     fresh = target.with_name(f".{target.name[:200]}.{os.urandom(8).hex()}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
     try:
-        with open(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             if before is not None:
                 _as_before(descriptor, before)
             file.write(data)
             file.flush()
             os.fsync(descriptor)
-        os.replace(fresh, target)
+        fresh.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):
             fresh.unlink()

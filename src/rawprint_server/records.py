@@ -25,6 +25,13 @@ SETTLE = 1.0  # seconds in which changes gather before they are written
 _Entry: TypeAlias = dict[str, Any]  # "dialect", and what `Capabilities.to_json` makes
 
 
+class _File(msgspec.Struct):
+    printers: dict[str, Any]  # address -> _Entry
+
+
+_file = msgspec.json.Decoder(_File)
+
+
 class Records:
     """The records of all printers, by address. Lives on the event loop; only `load` may run beside it.
 
@@ -118,7 +125,7 @@ def _merge(file: Path, ours: dict[str, _Entry]) -> str:
     records = dict([*others.items(), *ours.items()][-MAX_RECORDS:])
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        files.replace(file, msgspec.json.format(msgspec.json.encode({"printers": records}), indent=1), mode=0o600)
+        files.replace(file, msgspec.json.format(msgspec.json.encode(_File(records)), indent=1), mode=0o600)
     except OSError as error:
         return error.strerror or str(error)
     return ""
@@ -136,10 +143,7 @@ def _read(file: Path) -> Iterator[tuple[str, _Entry]]:
     if len(content) > MAX_FILE_BYTES:
         raise ValueError(f"it has more than {MAX_FILE_BYTES} bytes")
     try:
-        data = msgspec.json.decode(content)
-    except (msgspec.DecodeError, RecursionError) as error:
+        printers = _file.decode(content).printers
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(str(error)) from error
-    printers = data.get("printers") if isinstance(data, dict) else None
-    if not isinstance(printers, dict):
-        raise ValueError("it holds no printers")
     yield from [(address, entry) for address, entry in printers.items() if isinstance(entry, dict)][-MAX_RECORDS:]
