@@ -12,6 +12,14 @@ import pytest
 from rawprint.virtual import Listener, device
 
 
+@pytest.fixture(autouse=True, scope="session")
+def state_home(tmp_path_factory):
+    """What servers that tests start keep is not kept among the files of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture
 def virtual():
     """virtual(dialect, **options) -> a virtual printer behind TCP, closed after the test."""

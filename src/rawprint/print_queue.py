@@ -140,6 +140,7 @@ class PrintQueue:
         self._dialect = resolve_dialect(parsed, dialect)
         self.last_status: PrinterStatus | None = None
         self.capabilities = capabilities if capabilities is not None else Capabilities()
+        self.capabilities.doubt_silence(self._dialect)  # an earlier run's
         self._on_job = on_job
         self._on_status = on_status
         self._on_failure = on_failure
@@ -318,6 +319,7 @@ class PrintQueue:
             self._release()
             self.address, self._dialect = str(parsed), language
             self.capabilities = capabilities if capabilities is not None else Capabilities()
+            self.capabilities.doubt_silence(language)
             self.last_status = None
             self._retry_at, self._retry_pause, self._failing_since = 0.0, _RETRY_FIRST, None
             self._silent_connections = 0
@@ -657,14 +659,13 @@ class PrintQueue:
 
     def _doubt_silence(self) -> None:
         """A connection has ended: where the printer left its first question unanswered, it may answer on another."""
-        dialect, silent = self._dialect, self.capabilities.silent
+        dialect = self._dialect
         if dialect is None or self._idle_release is None or self.capabilities.has_answered(dialect):
             return
-        essential = {query.name for query in dialect.essential}
-        if essential & silent:
+        if any(query.name in self.capabilities.silent for query in dialect.essential):
             self._silent_connections += 1
             if self._silent_connections < _SILENT_CONNECTIONS:
-                silent -= essential
+                self.capabilities.doubt_silence(dialect)
 
     def _failed(self, error: RawprintError) -> None:
         """Nothing is known of the printer any more."""
@@ -1029,7 +1030,7 @@ class PrintQueue:
             except (NoReply, BadReply, Disconnected):
                 return status  # who asks next will find out
             if polling.judge(status, after):
-                self.capabilities.feeds = True
+                self.capabilities.learn_feeds()
                 printer.reported = None  # that paper moved was our own doing
                 raise _feeds()
         return status

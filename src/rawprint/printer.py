@@ -105,6 +105,7 @@ class Printer:
         self.capabilities = capabilities if capabilities is not None else Capabilities()
         self.reported: PrinterStatus | None = None
         self._reader = Reader(dialect) if dialect else None
+        self._timed = dialect.queries[0] if dialect and dialect.queries else None
         self._observer = observer
         self._owed: list[Query] = []  # asked and not answered, oldest first
         self._in_step = False  # this connection has answered a question before the next was asked
@@ -401,6 +402,7 @@ class Printer:
         deadline = time.monotonic() + timeout
         answers: dict[str, Decoded] = {}
         exchanges: list[Exchange] = []
+        missed: list[str] = []
         try:
             self._catch_up()
             for query in self.capabilities.worth_asking(dialect):
@@ -411,10 +413,18 @@ class Printer:
                 decoded = self._question(query, deadline, exchanges)
                 if decoded is not None:
                     answers[query.name] = decoded
+                elif query.name in self.capabilities.answered:
+                    if not answers:
+                        missed.append(query.name)  # whether there is a printer at all the next question shows
+                    elif not self.capabilities.missed(query.name):
+                        raise self._no_reply()
             if not answers:
                 for query in dialect.essential if not self._unsent else ():
                     if query in self._owed:
                         self.capabilities.learn(query.name, answered=False)
+                raise self._no_reply()
+            proven = [self.capabilities.missed(name) for name in missed]  # each of them counts
+            if not all(proven):
                 raise self._no_reply()
             reasons = self._with_drawer(dialect.conclude(answers), answers.values())
             if not only_required and not self._quiet:
@@ -435,14 +445,12 @@ class Printer:
         return PrinterStatus(reasons, processing=any(said) if said else None, raw=tuple(exchanges))
 
     def _question(self, query: Query, deadline: float, exchanges: list[Exchange]) -> Decoded | None:
-        """Ask one question; None where an optional one stays unanswered."""
+        """Ask one question; None where an optional one stays unanswered, for long enough if it was answered before."""
         until = deadline
         if not query.required:
             now, wait = time.monotonic(), max(_OPTIONAL_WAIT, 3 * self._slowest)
-            if (
-                self.dialect is not None and query is self.dialect.queries[0]
-            ):  # where nothing is required, another one may answer: it needs time, too
-                wait = min(wait, (deadline - now) / 2)
+            if self.dialect is not None and query is self.dialect.queries[0]:
+                wait = min(wait, (deadline - now) / 2)  # another one may answer: it needs time, too
             until = min(deadline, now + wait)
         if query.instead_of and query.name not in self.capabilities.answered:
             self.capabilities.learn(query.name, answered=False)  # once, whatever comes of it
@@ -453,7 +461,8 @@ class Printer:
             heard = query in self._owed and not self._unsent
             if heard and (query.required or until < deadline):
                 self.capabilities.learn(query.name, answered=False)
-            if query.required or query.name in self.capabilities.answered:
+            enough = heard and until < deadline
+            if query.required or (query.name in self.capabilities.answered and not enough):
                 raise
             exchanges.append(Exchange(query.request, b""))
             return None
@@ -504,7 +513,10 @@ class Printer:
                 mine = place == len(self._owed) - 1
                 del self._owed[: place + 1]
                 if mine:
-                    self._slowest = max(self._slowest, time.monotonic() - asked_at)
+                    took = time.monotonic() - asked_at
+                    self._slowest = max(self._slowest, took)
+                    if query is self._timed:
+                        self.capabilities.took(took)
                     self._no_more()
                     return decoded, raw
                 late = decoded, raw

@@ -22,10 +22,12 @@ from rawprint_server.access import host_allowed, origin_allowed
 from rawprint_server.hub import Hub
 from rawprint_server.messages import PROTOCOL
 from rawprint_server.metrics import Counts
+from rawprint_server.records import Records
 from rawprint_server.session import RESTART, Session, Statistics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from websockets.http11 import Request
@@ -73,13 +75,15 @@ class App:
 
     Args:
         config: A checked configuration. Port 0 means one that is free; `port` says which.
+        state: Folder where is kept what the printers have shown of themselves; None: it is not kept.
 
     Raises:
         ListenError: The port is taken, or may not be used.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, state: Path | None = None) -> None:
         self.port = 0
+        self._records = Records(state)
         self._config = config
         self._hub: Hub
         self._servers: list[Server] = []
@@ -92,7 +96,12 @@ class App:
         self._files = _static_files()
 
     async def __aenter__(self) -> Self:
-        self._hub = Hub(self._config.printers, max_message_bytes=self._config.server.max_message_bytes)
+        await asyncio.to_thread(self._records.load)
+        self._hub = Hub(
+            self._config.printers,
+            max_message_bytes=self._config.server.max_message_bytes,
+            records=self._records,
+        )
         sockets = _listen(self._config.server.port)
         self.port = sockets[0].getsockname()[1]
         for listening in sockets:
@@ -125,6 +134,7 @@ class App:
             session.stop()
         self._hub.stop()
         await self._hub.close()
+        await self._records.close()
         for session in self._sessions:
             session.leave()
         # A browser opens connections ahead of need; one that never asked for anything must not be waited for.
@@ -139,8 +149,8 @@ class App:
         No job is lost by it, and no connection but those of pages that are no longer allowed.
         """
         before, self._config = self._config, config
-        if (before.server.host, before.server.port) != (config.server.host, config.server.port):
-            log.warning("another host or port takes a restart of the server")
+        if _lasting(before) != _lasting(config):
+            log.warning("another host, port or state_dir takes a restart of the server")
         for session, origins in self._sessions.items():  # before they could hear what is new
             session.limit(config.server.max_message_bytes)
             if not self._origin_allowed(origins):
@@ -241,6 +251,11 @@ class App:
 
     def _origin_allowed(self, origins: list[str]) -> bool:
         return origin_allowed(origins, self._config.access.origins, self.port)
+
+
+def _lasting(config: Config) -> object:
+    """What stays as it is until the server is restarted."""
+    return config.server.host, config.server.port, config.server.state_dir
 
 
 def _native_if_offered(_connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:

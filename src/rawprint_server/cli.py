@@ -22,7 +22,17 @@ import msgspec
 
 from rawprint import __version__
 from rawprint_server.app import App, ListenError
-from rawprint_server.config import Config, ConfigError, LogConfig, Mistake, PrinterConfig, check, default_path, load
+from rawprint_server.config import (
+    Config,
+    ConfigError,
+    LogConfig,
+    Mistake,
+    PrinterConfig,
+    check,
+    default_path,
+    load,
+    state_folder,
+)
 from rawprint_server.logs import Logs
 from rawprint_server.reload import follow
 
@@ -49,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             demo = _demo_printers(stack) if args.demo else {}
             config = _lay_over(loaded, args, demo)
             with asyncio.Runner(loop_factory=_new_event_loop) as runner:
-                runner.run(_run(config, logs, _file(args), lambda file: _lay_over(load(file), args, demo)))
+                state = None if args.demo else state_folder(config)  # its printers end with it
+                runner.run(_run(config, logs, _file(args), lambda file: _lay_over(load(file), args, demo), state))
     except ConfigError as error:
         all_of_them = "\n`rawprint-server check` names them all." if len(error.mistakes) > 1 else ""
         return _fail(2, error.message, error.hint + all_of_them)
@@ -178,7 +189,9 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-async def _run(config: Config, logs: Logs, file: Path | None, read: Callable[[Path], Config]) -> None:
+async def _run(
+    config: Config, logs: Logs, file: Path | None, read: Callable[[Path], Config], state: Path | None
+) -> None:
     stop, look = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_Reporter())
@@ -187,7 +200,7 @@ async def _run(config: Config, logs: Logs, file: Path | None, read: Callable[[Pa
     if sys.platform != "win32":
         # A terminal sends it when its window is closed; a service is told so to read its configuration again.
         _on_signal(loop, signal.SIGHUP, stop if sys.stdin is not None and sys.stdin.isatty() else look)
-    async with App(config) as app:
+    async with App(config, state) as app:
         host = f"[{config.server.host}]" if ":" in config.server.host else config.server.host
         print(json.dumps({"url": f"ws://{host}:{app.port}"}), flush=True)
         log.info("serving %d printers on port %d", len(config.printers), app.port)

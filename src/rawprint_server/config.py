@@ -80,13 +80,18 @@ class ConfigError(RawprintError):
 
 
 class ServerConfig(Struct, frozen=True):
-    """Table `[server]`; a client whose unread frames are more than `max_outbox_bytes` is cut off."""
+    """Table `[server]`; a client whose unread frames are more than `max_outbox_bytes` is cut off.
+
+    Attributes:
+        state_dir: Folder where the server keeps what it learns of printers; None: see `state_folder`.
+    """
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8765
     max_message_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 32 * 1024 * 1024
     max_outbox_bytes: Annotated[int, Meta(ge=65536, le=1 << 30)] = 8 * 1024 * 1024
     join_commands: bool = True
+    state_dir: str | None = None
 
 
 class PrinterConfig(Struct, frozen=True):
@@ -153,6 +158,16 @@ def default_path() -> Path:
         RuntimeError: The user has no home, as in a container.
     """
     return Path(platformdirs.user_config_dir("rawprint", appauthor=False)) / "server.toml"
+
+
+def state_folder(config: Config) -> Path | None:
+    """Where the server keeps what it learns of printers, over restarts; None where the user has no home for it."""
+    if config.server.state_dir is not None:
+        return Path(config.server.state_dir)
+    try:
+        return Path(platformdirs.user_state_dir("rawprint", appauthor=False))
+    except RuntimeError:
+        return None
 
 
 def load(path: Path | None = None) -> Config:
@@ -367,6 +382,7 @@ def _check_server(values: dict[str, Any]) -> Iterator[_Fault]:
             f"{_shown(host)} is not this machine's loopback address",
             f"Use one of {', '.join(_LOOPBACK)}: other machines cannot be served yet.",
         )
+    yield from _check_path(("server", "state_dir"), values, "folder", "Leave it out for this user's own folder.")
 
 
 def _check_access(values: dict[str, Any]) -> Iterator[_Fault]:
@@ -390,9 +406,13 @@ def _is_origin(origin: str) -> bool:
 
 
 def _check_log(values: dict[str, Any]) -> Iterator[_Fault]:
-    file = values.get("file")
-    if file is not None and (not file.strip() or not file.isprintable()):
-        yield _Fault(("log", "file"), f"{_shown(file)} is no file name", "Leave it out to log to standard error.")
+    yield from _check_path(("log", "file"), values, "file", "Leave it out to log to standard error.")
+
+
+def _check_path(path: KeyPath, values: dict[str, Any], what: str, hint: str) -> Iterator[_Fault]:
+    name = values.get(str(path[-1]))
+    if name is not None and (not name.strip() or not name.isprintable()):
+        yield _Fault(path, f"{_shown(name)} is no {what} name", hint)
 
 
 def _check_printer(name: str, values: dict[str, Any], seen: dict[str, str]) -> Iterator[_Fault]:

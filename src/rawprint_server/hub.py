@@ -38,8 +38,9 @@ from rawprint import (
 )
 from rawprint_server import heap, messages
 from rawprint_server.config import shared
-from rawprint_server.messages import JobView, Media, PrinterView, ServerView, Snapshot, failure
+from rawprint_server.messages import CapabilitiesView, JobView, Media, PrinterView, ServerView, Snapshot, failure
 from rawprint_server.metrics import PrinterCounts
+from rawprint_server.records import Records
 from rawprint_server.words import Words
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ LIVE_POLL = 0.5
 LIVE_POLL_OF_MANY = 0.85
 MANY = 100
 ASIDE_POLL = 2.0  # seconds between two questions on another channel than the print connection
+LEARNT_TOLD = 1.0  # seconds after which clients hear what a printer answers, if nothing else tells them sooner
 AGE_TOLD = 10.0  # seconds by which the last answer of a shared printer must have become younger to be news by itself
 
 _GOOD_ENDS = frozenset({JobState.COMPLETED, JobState.DELIVERED})
@@ -109,6 +111,8 @@ class _Printer:
     def __init__(self, name: str, config: PrinterConfig, queue: PrintQueue, capabilities: Capabilities) -> None:
         self.name = name
         self.capabilities = capabilities  # of the printer that it is, or is about to be
+        self.shown = _shown(capabilities)
+        self.telling: asyncio.TimerHandle | None = None  # of what was learnt
         self.config = config
         self.share = shared(config)
         self.address, self.dialect = queue.address, queue.dialect
@@ -148,6 +152,7 @@ class _Printer:
             drawer=bool(DRAWER_PINS.get(self.dialect or "")),
             encoding=config.encoding,
             media=Media(config.width_mm, config.height_mm, config.gap_mm, config.dpi, config.cut),
+            capabilities=self.shown,
             error=None if self.error is None else failure(self.error),
         )
 
@@ -197,14 +202,19 @@ class Hub:
 
     Nothing is opened before a printer is needed, or somebody watches.
 
-    Attributes:
+    Args:
+        printers: Their configurations.
         max_message_bytes: Told to clients.
+        records: What is known of printers from before; what they show is put there.
 
     Raises:
         AddressError: A printer's address is none.
     """
 
-    def __init__(self, printers: Mapping[str, PrinterConfig], *, max_message_bytes: int = 0) -> None:
+    def __init__(
+        self, printers: Mapping[str, PrinterConfig], *, max_message_bytes: int = 0, records: Records | None = None
+    ) -> None:
+        self._records = records or Records(None)
         self.max_message_bytes = max_message_bytes
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
@@ -530,6 +540,9 @@ class Hub:
         if self._background:
             await asyncio.wait(self._background)
         await asyncio.sleep(0)  # what the queues said last is on its way already
+        for printer in printers:
+            if printer.capabilities.round_trip is not None:  # of which nothing is told as it changes
+                self._records.put(printer.address, printer.dialect, printer.capabilities.to_json())
 
     def _new_printer(self, name: str, config: PrinterConfig) -> _Printer:
         # The callbacks need the printer, and the printer its queue.
@@ -551,7 +564,9 @@ class Hub:
             printer.passed = None
             self._post(self._failed, printer, queue.address, error)
 
-        capabilities = Capabilities(promised=frozenset(config.promises), drawer_open=config.drawer_open or "")
+        address = parse_address(config.address)
+        capabilities = self._records.get(str(address), config.dialect or getattr(address, "dialect", None))
+        capabilities.promised, capabilities.drawer_open = frozenset(config.promises), config.drawer_open or ""
         queue = PrintQueue(
             config.address,
             config.dialect,
@@ -562,6 +577,7 @@ class Hub:
             idle_release=_idle_release(config),
         )
         printer = _Printer(name, config, queue, capabilities)
+        self._heed(printer)
         if config.channels:
             printer.asides = self._aside(printer)
         self._watch(printer)
@@ -604,11 +620,12 @@ class Hub:
         printer.share = shared(config)
         queue = printer.queue
         if (before.address, before.dialect) != (config.address, config.dialect):
-            printer.capabilities = Capabilities()
-            queue.move(config.address, config.dialect, capabilities=printer.capabilities)
             address = parse_address(config.address)
             printer.address, printer.since = str(address), datetime.now(UTC)
             printer.dialect = config.dialect or getattr(address, "dialect", None)
+            printer.capabilities = self._records.get(printer.address, printer.dialect)
+            self._heed(printer)
+            queue.move(config.address, config.dialect, capabilities=printer.capabilities)
             printer.words = Words()
             printer.status = printer.heard = printer.error = printer.failure = printer.passed = None
         printer.capabilities.promised = frozenset(config.promises)
@@ -618,6 +635,15 @@ class Hub:
             if printer.asides is not None:
                 self._in_background(printer.asides.close)
             printer.asides = self._aside(printer) if config.channels else None
+
+    def _heed(self, printer: _Printer) -> None:
+        """Has what the printer shows of itself kept, and told."""
+
+        def on_learn(capabilities: Capabilities) -> None:  # in the queue's thread, which alone changes it
+            self._post(self._learnt, printer, capabilities, capabilities.to_json(), _shown(capabilities))
+
+        printer.shown = _shown(printer.capabilities)
+        printer.capabilities.on_learn = on_learn
 
     def _leave(self, printer: _Printer) -> None:
         """Ends the printer once its last job has."""
@@ -734,6 +760,21 @@ class Hub:
         printer.words.forget(channel)
         self._now(printer, printer.error)
 
+    def _learnt(
+        self, printer: _Printer, capabilities: Capabilities, record: dict[str, Any], shown: CapabilitiesView
+    ) -> None:
+        if capabilities is not printer.capabilities:
+            return  # it is about to move, and this is still the printer where it was
+        printer.shown = shown
+        self._records.put(printer.address, printer.dialect, record)
+
+        def tell() -> None:
+            printer.telling = None
+            self._refresh(printer)
+
+        if printer.telling is None:  # a status teaches several things, and is told after them
+            printer.telling = self._loop.call_later(LEARNT_TOLD, tell)
+
     def _now(self, printer: _Printer, error: RawprintError | None) -> None:
         """That is how the printer stands now."""
         status = printer.words.together()
@@ -793,6 +834,16 @@ class Hub:
 def _idle_release(config: PrinterConfig) -> float | None:
     """A printer that is this server's alone is never let go."""
     return SHARED_RELEASE if shared(config) else None
+
+
+def _shown(capabilities: Capabilities) -> CapabilitiesView:
+    """What the wire shows of a record; only who may change it may ask."""
+    return CapabilitiesView(
+        sorted(capabilities.answered),
+        sorted(capabilities.silent),
+        capabilities.feeds,
+        max(capabilities.learnt.values(), default=None),
+    )
 
 
 def _said(status: PrinterStatus | None) -> object:

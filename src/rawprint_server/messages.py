@@ -215,6 +215,22 @@ class Media(Struct, frozen=True):
     cut: str | None = None
 
 
+class CapabilitiesView(Struct, frozen=True):
+    """What a printer has shown that it answers, by the names of questions.
+
+    Attributes:
+        answered: What it has answered, or told unasked ("pushes").
+        silent: What it left unanswered.
+        feeds: Whether it feeds paper when it is asked how it is, so that it is not asked any more.
+        learnt: When the last of that was learnt; null: nothing was.
+    """
+
+    answered: list[str]
+    silent: list[str]
+    feeds: bool
+    learnt: datetime | None
+
+
 class PrinterView(Struct, frozen=True):
     """A printer: what it last said of itself, and what it has to do.
 
@@ -243,6 +259,7 @@ class PrinterView(Struct, frozen=True):
     drawer: bool
     encoding: str | None
     media: Media
+    capabilities: CapabilitiesView
     error: Failure | None
 
 

@@ -19,7 +19,7 @@
  * @typedef {{ name: string, address: string, dialect: string | null,
  *   state: "idle" | "processing" | "stopped" | "unknown", reasons: Reasons, at: string | null, since: string | null,
  *   source: string | null, busy: boolean, pending: number, share: boolean, drawer: boolean, encoding: string | null,
- *   media: Media, error: ErrorData | null }} PrinterData
+ *   media: Media, capabilities: Capabilities, error: ErrorData | null }} PrinterData
  *
  * A job as the server describes it.
  * @typedef {{ id: string, printer: string, name: string | null, state: JobState, bytes_total: number,
@@ -36,6 +36,9 @@
  * What lies in the printer; null where nobody has said.
  * @typedef {{ width_mm: number | null, height_mm: number | null, gap_mm: number | null, dpi: number | null,
  *   cut: unknown }} Media
+ *
+ * What a printer has shown that it answers; `feeds`: it feeds paper when it is asked, and so is not asked any more.
+ * @typedef {{ answered: readonly string[], silent: readonly string[], feeds: boolean, learnt: string | null }} Capabilities
  * @typedef {{ code: string, message: string, hint: string }} ErrorData
  * @typedef {{ server: ServerData, printers: PrinterData[], jobs: JobData[] }} Snapshot
  *
