@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rawprint.address import fits as address_fits
 from rawprint.address import parse as parse_address
 from rawprint.capabilities import Capabilities
 from rawprint.dialects import DIALECTS as _DIALECTS
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from rawprint.aside import AsideWatch, ask_aside
     from rawprint.discovery import Discovery, discover
     from rawprint.transports import Found
+    from rawprint.transports.hotplug import CableWatch
 
 __version__ = "0.1.0"
 
@@ -69,6 +71,7 @@ __all__ = [
     "AsideWatch",
     "BackendMissing",
     "BadReply",
+    "CableWatch",
     "Capabilities",
     "Disconnected",
     "Discovery",
@@ -90,6 +93,7 @@ __all__ = [
     "Reason",
     "Unsupported",
     "WriteStalled",
+    "address_fits",
     "ask_aside",
     "discover",
     "open",
@@ -107,4 +111,8 @@ def __getattr__(name: str) -> object:
         from rawprint import discovery, transports  # noqa: PLC0415
 
         return getattr(transports if name == "Found" else discovery, name)
+    if name == "CableWatch":
+        from rawprint.transports import hotplug  # noqa: PLC0415
+
+        return hotplug.CableWatch
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

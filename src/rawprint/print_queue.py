@@ -306,6 +306,15 @@ class PrintQueue:
         """
         self._post(lambda: self._overheard(status))
 
+    def retry(self) -> None:
+        """Try at once what waits for the printer to be there, and look how it is: something was plugged in or out."""
+
+        def try_now() -> None:
+            self._retry_at, self._retry_pause = 0.0, _RETRY_FIRST
+            self._polling.soon()
+
+        self._post(try_now)
+
     def move(self, address: str, dialect: str | Dialect | None, *, capabilities: Capabilities | None = None) -> None:
         """Print elsewhere from the next job on; what is under way is finished where it began, and none is lost.
 

@@ -76,13 +76,15 @@ class App:
     Args:
         config: A checked configuration. Port 0 means one that is free; `port` says which.
         state: Folder where is kept what the printers have shown of themselves; None: it is not kept.
+        cables: Whether to notice what is plugged in and out on this machine.
 
     Raises:
         ListenError: The port is taken, or may not be used.
     """
 
-    def __init__(self, config: Config, state: Path | None = None) -> None:
+    def __init__(self, config: Config, state: Path | None = None, *, cables: bool = False) -> None:
         self.port = 0
+        self._cables = cables
         self._records = Records(state)
         self._config = config
         self._hub: Hub
@@ -120,6 +122,8 @@ class App:
                 server_header=None,
             )
             self._servers.append(server)
+        if self._cables:
+            self._hub.watch_cables()
         return self
 
     async def __aexit__(

@@ -200,7 +200,7 @@ async def _run(
     if sys.platform != "win32":
         # A terminal sends it when its window is closed; a service is told so to read its configuration again.
         _on_signal(loop, signal.SIGHUP, stop if sys.stdin is not None and sys.stdin.isatty() else look)
-    async with App(config, state) as app:
+    async with App(config, state, cables=True) as app:
         host = f"[{config.server.host}]" if ":" in config.server.host else config.server.host
         print(json.dumps({"url": f"ws://{host}:{app.port}"}), flush=True)
         log.info("serving %d printers on port %d", len(config.printers), app.port)

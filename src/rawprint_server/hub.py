@@ -25,6 +25,7 @@ import msgspec
 from rawprint import (
     DRAWER_PINS,
     AsideWatch,
+    CableWatch,
     Capabilities,
     JobCanceled,
     JobState,
@@ -34,11 +35,22 @@ from rawprint import (
     PrintQueue,
     RawprintError,
     __version__,
+    address_fits,
+    discover,
     parse_address,
 )
 from rawprint_server import heap, messages
 from rawprint_server.config import shared
-from rawprint_server.messages import CapabilitiesView, JobView, Media, PrinterView, ServerView, Snapshot, failure
+from rawprint_server.messages import (
+    CapabilitiesView,
+    FoundView,
+    JobView,
+    Media,
+    PrinterView,
+    ServerView,
+    Snapshot,
+    failure,
+)
 from rawprint_server.metrics import PrinterCounts
 from rawprint_server.records import Records
 from rawprint_server.words import Words
@@ -46,7 +58,7 @@ from rawprint_server.words import Words
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rawprint import Job
+    from rawprint import Found, Job
     from rawprint_server.config import PrinterConfig
 
 log = logging.getLogger(__name__)
@@ -55,6 +67,8 @@ log = logging.getLogger(__name__)
 NAMED_JOBS = 20_000
 ENDED_JOBS = 1000
 SNAPSHOT_JOBS = 100  # ended jobs in a snapshot
+MAX_FOUND = 64  # printers without a name of which clients are told
+_CABLES = frozenset({"usb", "lp", "serial"})
 MAX_PENDING = 10_000  # jobs that may wait for one printer
 MAX_PENDING_BYTES = 256 * 1024 * 1024
 FAILURE_SECONDS = 0.5  # how long a failed question answers others, which would otherwise each wait for its time-out
@@ -228,6 +242,8 @@ class Hub:
         self._leaving: set[_Printer] = set()  # no longer configured, and not through with their jobs
         self._background: set[asyncio.Task[None]] = set()
         self._trim: asyncio.TimerHandle | None = None
+        self._plugged: tuple[Found, ...] = ()
+        self._cable_watch: CableWatch | None = None
         self._printers = {name: self._new_printer(name, config) for name, config in printers.items()}
 
     # -- jobs ----------------------------------------------------------------------------------------------------
@@ -469,7 +485,13 @@ class Hub:
     def server(self) -> ServerView:
         """The server itself."""
         return ServerView(
-            __version__, self._memory, self._started, self.names(), self.max_message_bytes, self._stopping
+            __version__,
+            self._memory,
+            self._started,
+            self.names(),
+            self.max_message_bytes,
+            self._stopping,
+            self._unnamed(),
         )
 
     def snapshot(self) -> Snapshot:
@@ -523,6 +545,37 @@ class Hub:
             self._watch(printer)
             self._refresh(printer)
 
+    def watch_cables(self) -> None:
+        """From here on what is plugged in or out is noticed, until `close`."""
+        self._cable_watch = CableWatch(self._look_at_cables)
+        self._in_background(self._look_at_cables)
+
+    def _look_at_cables(self) -> None:
+        """Printers on cables are tried at once, and what has no name is told; not on the loop: looking takes a while."""
+        self._post(self._retry_cables)
+        found, _ = discover(network=False)
+        self._post(self._cables_seen, found)
+
+    def _retry_cables(self) -> None:
+        for printer in self._printers.values():
+            if parse_address(printer.address).scheme in _CABLES:
+                with suppress(JobCanceled):  # the queue has been closed
+                    printer.queue.retry()
+
+    def _cables_seen(self, found: tuple[Found, ...]) -> None:
+        before, self._plugged = self._unnamed(), found
+        if self._unnamed() != before:
+            self._tell(messages.ServerEvent(self.server()))
+
+    def _unnamed(self) -> list[FoundView]:
+        """What is plugged in and has no name in the configuration."""
+        named = [parse_address(printer.config.address) for printer in self._printers.values()]
+        return [
+            FoundView(one.address, one.make_model, one.serial, one.dialect, failure(one.error) if one.error else None)
+            for one in self._plugged[:MAX_FOUND]
+            if not any(address_fits(mine, parse_address(its)) for mine in named for its in (one.address, *one.also))
+        ]
+
     def stop(self) -> None:
         """No job is taken from here on."""
         self._stopping = True
@@ -531,6 +584,8 @@ class Hub:
     async def close(self) -> None:
         """Ends all queues at the same time; a job in print may finish within 5 s."""
         self._stopping = True
+        if self._cable_watch is not None:
+            await asyncio.to_thread(self._cable_watch.close)
         printers = [*self._printers.values(), *self._leaving]
         if printers:
             with ThreadPoolExecutor(len(printers)) as pool:

@@ -286,6 +286,24 @@ class JobView(Struct, frozen=True):
     ended: datetime | None
 
 
+class FoundView(Struct, frozen=True):
+    """A printer, or a serial port at which one may hang, that is plugged in and has no name in the configuration.
+
+    Attributes:
+        address: What to write there.
+        make_model: As it names itself; may be empty.
+        serial: Its serial number; may be empty.
+        dialect: Its probable language; null: it does not say.
+        error: Why it cannot be opened; null: nothing is known against it.
+    """
+
+    address: str
+    make_model: str
+    serial: str
+    dialect: str | None
+    error: Failure | None
+
+
 class ServerView(Struct, frozen=True):
     """The server.
 
@@ -293,6 +311,7 @@ class ServerView(Struct, frozen=True):
         memory: Names the memory of job ids: while it is the same, a job that is sent again is not printed again.
         printers: The names that there are.
         stopping: Whether it is about to end; what it has not answered by then it has not done.
+        found: What is plugged in and has no name yet.
     """
 
     version: str
@@ -301,6 +320,7 @@ class ServerView(Struct, frozen=True):
     printers: list[str]
     max_message_bytes: int
     stopping: bool
+    found: list[FoundView]
 
 
 class Snapshot(Struct, frozen=True):

@@ -26,9 +26,13 @@
  *   bytes_accepted: number, evidence: readonly string[], reasons: Reasons, error: ErrorData | null, created: string,
  *   ended: string | null }} JobData
  *
+ * What is plugged into the server's machine and has no name in its configuration.
+ * @typedef {{ address: string, make_model: string, serial: string, dialect: string | null,
+ *   error: ErrorData | null }} FoundData
+ *
  * The server itself. `memory` names its memory of job ids: another name means that it has forgotten them all.
  * @typedef {{ version: string, memory: string, started: string, printers: readonly string[], max_message_bytes: number,
- *   stopping: boolean }} ServerData
+ *   stopping: boolean, found: readonly FoundData[] }} ServerData
  *
  * What a printer says of itself, by IPP's keywords ("media-empty": true); what it did not say is not there.
  * @typedef {Readonly<Record<string, boolean>>} Reasons
@@ -894,7 +898,7 @@ class Connection {
 export class Printers extends Emitter {
   #connection;
   /** @type {ServerData} */
-  #server = { version: "", memory: "", started: "", printers: [], max_message_bytes: 0, stopping: false };
+  #server = { version: "", memory: "", started: "", printers: [], max_message_bytes: 0, stopping: false, found: [] };
   /** All there ever were, so that one that comes back is the same object. @type {Map<string, Printer>} */
   #printers = new Map();
   /** @type {Map<string, Job>} */
