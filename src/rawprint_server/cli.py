@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import msgspec
 
 from rawprint import __version__
+from rawprint_server import edit
 from rawprint_server.app import App, ListenError
 from rawprint_server.config import (
     Config,
@@ -51,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _arguments().parse_args(argv)
     if args.command == "check":
         return _check(args.config, as_json=args.json)
+    if args.command == "printers":
+        return _printers(args)
     try:
         with ExitStack() as stack:
             # The demo has nothing to do with the file of this user, unless that is named.
@@ -84,14 +87,83 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--log-file", metavar="FILE", help="log to this file (default: standard error)")
     parser.add_argument("--log-json", action=argparse.BooleanOptionalAction, help="log one JSON object a line")
     parser.add_argument("--version", action="version", version=f"rawprint-server {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="[check]")
+    commands = parser.add_subparsers(dest="command", metavar="[check | printers]")
     checker = commands.add_parser(
         "check", help="name every mistake in the configuration", description="Names every mistake in the configuration."
     )
     # Without a default, which would hide what stands before the word "check".
     checker.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="configuration (TOML)")
     checker.add_argument("--json", action="store_true", help="print a JSON list of the mistakes")
+    _add_printers(commands)
     return parser
+
+
+def _add_printers(commands: Any) -> None:
+    printers = commands.add_parser("printers", help="list, add, remove or rename the printers of the configuration")
+    printers.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="configuration (TOML)")
+    steps = printers.add_subparsers(dest="step", metavar="list | add | remove | rename", required=True)
+    lister = steps.add_parser("list", help="list them")
+    lister.add_argument("--json", action="store_true", help="print one JSON document")
+    adder = steps.add_parser("add", help="add one at the end of the file")
+    adder.add_argument("name", metavar="NAME")
+    adder.add_argument("address", metavar="ADDRESS", help="such as usb://04b8:0e15; `rawprint list` shows them")
+    adder.add_argument("--dialect", metavar="NAME", help="the printer's language")
+    adder.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="such as share=false; repeatable"
+    )
+    remover = steps.add_parser("remove", help="remove one; a running server lets it finish what it has")
+    remover.add_argument("name", metavar="NAME")
+    renamer = steps.add_parser("rename", help="give one another name")
+    renamer.add_argument("name", metavar="OLD")
+    renamer.add_argument("new", metavar="NEW")
+
+
+def _printers(args: argparse.Namespace) -> int:
+    try:
+        file = args.config or default_path()
+    except RuntimeError:
+        return _fail(2, "this user has no folder for a configuration", "Name a file with --config.")
+    try:
+        if args.step == "list":
+            config = load(args.config)
+            if args.json:
+                print(
+                    json.dumps(
+                        [
+                            {"name": name, "address": p.address, "dialect": p.dialect}
+                            for name, p in config.printers.items()
+                        ]
+                    )
+                )
+            for name, printer in () if args.json else config.printers.items():
+                print("  ".join(filter(None, (name, printer.address, printer.dialect))))
+            return 0
+        config = edit.change(file, _edit(args))
+    except ConfigError as error:
+        return _fail(2, error.message, error.hint)
+    print(f"{file}: {_counted(len(config.printers), 'printer')}")
+    return 0
+
+
+def _edit(args: argparse.Namespace) -> Callable[[str], str]:
+    """What a step makes of the text of the file.
+
+    Raises:
+        ConfigError: A value has no key.
+    """
+    if args.step == "remove":
+        return lambda text: edit.remove(text, args.name)
+    if args.step == "rename":
+        return lambda text: edit.rename(text, args.name, args.new)
+    values: dict[str, Any] = {"address": args.address}
+    if args.dialect is not None:
+        values["dialect"] = args.dialect
+    for each in args.set:
+        key, equals, value = each.partition("=")
+        if not equals or not key or key in values:
+            raise ConfigError(f"no KEY=VALUE, or one too many: {each!r}", hint="Write share=false, for example.")
+        values[key] = edit.read_value(value)
+    return lambda text: edit.add(text, args.name, values)
 
 
 def _check(path: Path | None, *, as_json: bool) -> int:
