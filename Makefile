@@ -12,12 +12,13 @@ unexport PYTHONDONTWRITEBYTECODE
 USB_TESTS := USBTB_TIMEOUT=420 nice -n 10 tests/usb/vm.sh $(BIN)/python -m pytest -q -p no:cacheprovider -p no:xdist -p no:hypothesispytest
 USB_REAL := tests/usb/real
 
-.PHONY: demo test test-usb check bench setup chromium node clean help
+.PHONY: demo test test-usb check bench fuzz setup chromium node clean help
 
 help:
 	@echo "make demo    a server, two virtual printers, a printed label; Ctrl-C ends it"
 	@echo "make test    linters, types on three platforms, all tests"
 	@echo "make test-usb  the tests of USB and serial ports alone, in an emulated machine"
+	@echo "make fuzz    ten minutes of hostile bytes for all that reads some (FUZZ_SECONDS=60 for less)"
 	@echo "make bench   what rawprint costs over a bare socket"
 
 setup: $(STAMP)
@@ -86,6 +87,11 @@ test-usb: $(STAMP)
 bench: $(STAMP)
 	@$(BIN)/python -c 'import uvloop' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check -e '.[fast]'
 	$(BIN)/python benchmarks/bench.py --json bench-result.json
+
+FUZZ_SECONDS ?= 600
+fuzz: $(STAMP)
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	$(BIN)/python tests/fuzz/decoders.py $(FUZZ_SECONDS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -165,7 +165,7 @@ def test_list_and_udev():
     code, out, _ = run("list", "--local", "--json")
     assert code == 0
     for one in json.loads(out):
-        assert set(one) == {"address", "make_model", "dialect", "serial", "error"}
+        assert set(one) == {"address", "also", "make_model", "dialect", "dialect_how", "serial", "error"}
         assert str(parse(one["address"])) == one["address"]
     code, out, _ = run("udev")
     assert code == 0

@@ -125,7 +125,7 @@ class _Printer:
     def __init__(self, name: str, config: PrinterConfig, queue: PrintQueue, capabilities: Capabilities) -> None:
         self.name = name
         self.capabilities = capabilities  # of the printer that it is, or is about to be
-        self.shown = _shown(capabilities)
+        self.shown = self.learnt = _shown(capabilities)
         self.telling: asyncio.TimerHandle | None = None  # of what was learnt
         self.config = config
         self.share = shared(config)
@@ -697,7 +697,7 @@ class Hub:
         def on_learn(capabilities: Capabilities) -> None:  # in the queue's thread, which alone changes it
             self._post(self._learnt, printer, capabilities, capabilities.to_json(), _shown(capabilities))
 
-        printer.shown = _shown(printer.capabilities)
+        printer.shown = printer.learnt = _shown(printer.capabilities)
         printer.capabilities.on_learn = on_learn
 
     def _leave(self, printer: _Printer) -> None:
@@ -820,11 +820,12 @@ class Hub:
     ) -> None:
         if capabilities is not printer.capabilities:
             return  # it is about to move, and this is still the printer where it was
-        printer.shown = shown
+        printer.learnt = shown
         self._records.put(printer.address, printer.dialect, record)
 
-        def tell() -> None:
+        def tell() -> None:  # only from then on it is shown: a snapshot must be what the events before it led to
             printer.telling = None
+            printer.shown = printer.learnt
             self._refresh(printer)
 
         if printer.telling is None:  # a status teaches several things, and is told after them

@@ -154,9 +154,10 @@ def test_demo_reads_no_file_of_the_user(monkeypatch):
     def load(path):
         raise AssertionError(path)
 
-    async def run(config, logs, file, read):
+    async def run(config, logs, file, read, state):
         assert list(config.printers) == ["Label", "Receipt"]
         assert file is None
+        assert state is None
 
     monkeypatch.setattr("rawprint_server.cli.load", load)
     monkeypatch.setattr("rawprint_server.cli._run", run)
