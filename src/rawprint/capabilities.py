@@ -111,13 +111,17 @@ class Capabilities:
             self.silent.add(name)
         self._learnt(name)
 
-    def missed(self, name: str) -> bool:
-        """Remember that a question it used to answer stayed unanswered while another one was answered.
+    def missed(self, *names: str) -> bool:
+        """Remember that questions it used to answer stayed unanswered while another one was answered.
 
         Returns:
-            Whether that proves now that this printer does not know the question: it is another one than before, or has
-            other firmware. What it was known to tell unasked, which cannot be asked, is proven no more, either.
+            Whether that proves now of each of them that this printer does not know it: it is another one than before, or
+            has other firmware. What it was known to tell unasked, which cannot be asked, is proven no more, either.
         """
+        proven = [self._missed(name) for name in names]
+        return all(proven)
+
+    def _missed(self, name: str) -> bool:
         misses = self._misses[name] = self._misses.get(name, 0) + 1
         if misses < MISSES:
             return False

@@ -416,15 +416,15 @@ class Printer:
                 elif query.name in self.capabilities.answered:
                     if not answers:
                         missed.append(query.name)  # whether there is a printer at all the next question shows
-                    elif not self.capabilities.missed(query.name):
+                    elif only_required or not self.capabilities.missed(query.name):
                         raise self._no_reply()
             if not answers:
                 for query in dialect.essential if not self._unsent else ():
                     if query in self._owed:
                         self.capabilities.learn(query.name, answered=False)
                 raise self._no_reply()
-            proven = [self.capabilities.missed(name) for name in missed]  # each of them counts
-            if not all(proven):
+            # A check is too short to count.
+            if missed and (only_required or not self.capabilities.missed(*missed)):
                 raise self._no_reply()
             reasons = self._with_drawer(dialect.conclude(answers), answers.values())
             if not only_required and not self._quiet:

@@ -22,8 +22,8 @@ PATIENCE = 5.0  # seconds until something that must come is given up
 class RunningServer:
     """An `App` in a thread with an event loop of its own; `app` is used from that loop alone."""
 
-    def __init__(self, config):
-        self.app = App(config)
+    def __init__(self, config, state=None):
+        self.app = App(config, state)
         self.loop = None
         self._stop = None
         self._up = threading.Event()
