@@ -91,7 +91,7 @@ def test_a_restarted_server_asks_nothing_that_is_not_proven(state, clone, dialec
             with serving(state, listener.address, dialect) as server:
                 seen = watched(server, says_so)["capabilities"]
                 assert seen["feeds"] is False
-                until(lambda: (state / "printers.json").exists())
+                until((state / "printers.json").exists)
             entry = kept(state)[listener.address]
             assert (entry["dialect"], entry["answered"], entry["silent"]) == (dialect, answered, silent)
             assert set(entry["learnt"]) == {*answered, *silent}
@@ -328,7 +328,7 @@ def test_the_folder_is_the_users_unless_one_is_named(monkeypatch):
     assert str(state_folder(Config())) == os.path.normpath("/home/somebody/state/rawprint")
     assert str(state_folder(parse('[server]\nstate_dir = "there"'))) == "there"
     for text in ('state_dir = ""', 'state_dir = "a\\nb"', "state_dir = 5", 'state_dri = "x"'):
-        with pytest.raises(ConfigError, match="server.state_d") as caught:
+        with pytest.raises(ConfigError, match=r"server\.state_d") as caught:
             parse(f"[server]\n{text}")
         assert "state_dir" in caught.value.message + caught.value.hint
 
