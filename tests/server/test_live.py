@@ -100,6 +100,48 @@ def told(view):
     return view["state"], view["reasons"], view["error"]
 
 
+@pytest.mark.parametrize("dialect", SHAKEN)
+def test_a_day_of_a_printer(watched, printer, dialect):
+    """Paper out, the cover open, all mended, the cable pulled: each is told within a second, in that order, and nothing else."""
+    listener = printer(dialect)
+    _, client, snapshot = watched(share=False, P=listener)
+    seen = [snapshot["printers"][0]]
+    late = Lateness()
+
+    def shows():
+        view = seen[-1]
+        return (
+            view["state"],
+            {reason for reason, true in view["reasons"].items() if true},
+            (view["error"] or {}).get("code"),
+        )
+
+    def until(true, promised=PROMISED):
+        began = time.monotonic()
+        while not true(*shows()):
+            frame = client.recv(PATIENCE)
+            if frame.get("event") == "printer":
+                seen.append(frame["data"])
+        return time.monotonic() - began if promised else 0.0
+
+    until(lambda state, *_: state == "idle", promised=None)
+    seen = seen[-1:]
+    took = []
+    listener.set("media-empty", True)
+    took.append(until(lambda state, reasons, _: state == "stopped" and "media-empty" in reasons))
+    listener.set("cover-open", True)
+    took.append(until(lambda state, reasons, _: {"media-empty", "cover-open"} <= reasons))
+    listener.set("media-empty", False)
+    took.append(until(lambda state, reasons, _: "cover-open" in reasons and "media-empty" not in reasons))
+    listener.set("cover-open", False)
+    took.append(until(lambda state, reasons, _: state == "idle" and not reasons))
+    listener.close()
+    took.append(until(lambda state, reasons, error: error in ("disconnected", "not-found")))
+    states = [view["state"] for at, view in enumerate(seen) if at == 0 or view["state"] != seen[at - 1]["state"]]
+    assert states == ["idle", "stopped", "idle", "unknown"]
+    assert max(took) < PROMISED + late.worst(), took
+
+
 def test_a_thousand_changes(watched, printer, seed):
     """Every one is told within a second, in order, once, and is what the printer says when it is asked."""
     dice = random.Random(seed)
