@@ -142,10 +142,12 @@ else:
     # A close may wait for the tty's `closing_wait`, 30 s, as long as a printer that stands still takes nothing: a
     # thread of its own waits, and who opens the port again waits for that.
     _closing: dict[str, threading.Thread] = {}
+    _closing_lock = threading.Lock()
 
     def _wait_for_close(address: SerialAddress, timeout: float) -> None:
         device = os.path.realpath(address.device)  # after a replug the lasting name means another one
-        thread = _closing.get(device)
+        with _closing_lock:
+            thread = _closing.get(device)
         if thread is None:
             return
         thread.join(timeout)
@@ -217,5 +219,6 @@ else:
                     self._port.close()
 
             thread = threading.Thread(target=close, name=f"rawprint closes {self._device}", daemon=True)
-            _closing[self._device] = thread
-            thread.start()
+            with _closing_lock:  # nobody may wait for one that has not begun
+                thread.start()
+                _closing[self._device] = thread
