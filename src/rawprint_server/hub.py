@@ -79,7 +79,6 @@ LIVE_POLL = 0.5
 LIVE_POLL_OF_MANY = 0.85
 MANY = 100
 ASIDE_POLL = 2.0  # seconds between two questions on another channel than the print connection
-LEARNT_TOLD = 1.0  # seconds after which clients hear what a printer answers, if nothing else tells them sooner
 AGE_TOLD = 10.0  # seconds by which the last answer of a shared printer must have become younger to be news by itself
 
 _GOOD_ENDS = frozenset({JobState.COMPLETED, JobState.DELIVERED})
@@ -125,8 +124,7 @@ class _Printer:
     def __init__(self, name: str, config: PrinterConfig, queue: PrintQueue, capabilities: Capabilities) -> None:
         self.name = name
         self.capabilities = capabilities  # of the printer that it is, or is about to be
-        self.shown = self.learnt = _shown(capabilities)
-        self.telling: asyncio.TimerHandle | None = None  # of what was learnt
+        self.shown = self.learnt = _shown(capabilities)  # what clients see, and what is known
         self.config = config
         self.share = shared(config)
         self.address, self.dialect = queue.address, queue.dialect
@@ -821,15 +819,9 @@ class Hub:
         if capabilities is not printer.capabilities:
             return  # it is about to move, and this is still the printer where it was
         printer.learnt = shown
+        if not self._listeners:
+            printer.shown = shown
         self._records.put(printer.address, printer.dialect, record)
-
-        def tell() -> None:  # only from then on it is shown: a snapshot must be what the events before it led to
-            printer.telling = None
-            printer.shown = printer.learnt
-            self._refresh(printer)
-
-        if printer.telling is None:  # a status teaches several things, and is told after them
-            printer.telling = self._loop.call_later(LEARNT_TOLD, tell)
 
     def _now(self, printer: _Printer, error: RawprintError | None) -> None:
         """That is how the printer stands now."""
@@ -849,6 +841,9 @@ class Hub:
             younger = view.at is not None and told.at is not None and (view.at - told.at).total_seconds() >= AGE_TOLD
             if not (view.share and younger) and msgspec.structs.replace(view, at=told.at, source=told.source) == told:
                 return
+        if printer.shown is not printer.learnt:  # no news by itself: it goes with the next one
+            printer.shown = printer.learnt
+            view = printer.view()
         printer.told = view
         self._tell(messages.PrinterEvent(view))
 
