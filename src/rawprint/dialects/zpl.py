@@ -56,7 +56,7 @@ _PAPER_NEAR_END = 0x00000008  # LP alone; UNCONFIRMED
 
 # `~HS`: three frames. One project leaves out the unused third group of line 2 and reads all behind it shifted by one.
 _HOST_STATUS = re.compile(
-    rb"\x02(?P<serial>\d{3}),(?P<paper_out>[01]),(?P<pause>[01]),\d{1,4},(?P<formats>\d{3}),(?P<full>[01]),"
+    rb"\x02(?P<serial>\d{3}),(?P<paper_out>[01]),(?P<pause>[01]),\d{1,5},(?P<formats>\d{3}),(?P<full>[01]),"
     rb"(?P<dump>[01]),(?P<partial>[01]),\d{3},(?P<ram>[01]),(?P<cold>[01]),(?P<hot>[01])\x03\r\n"
     rb"\x02\d{3},\d,(?P<head_up>[01]),(?P<ribbon_out>[01]),[01],[0-9A-Z],\d,(?P<waiting>[01]),(?P<labels>\d{8}),\d,\d{3}"
     rb"\x03\r\n\x02[^\x03]{1,4},\d\x03\r\n"
