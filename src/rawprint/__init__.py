@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rawprint.address import fits as address_fits
 from rawprint.address import parse as parse_address
 from rawprint.capabilities import Capabilities
 from rawprint.dialects import DIALECTS as _DIALECTS
@@ -93,7 +92,6 @@ __all__ = [
     "Reason",
     "Unsupported",
     "WriteStalled",
-    "address_fits",
     "ask_aside",
     "discover",
     "open",

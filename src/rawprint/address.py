@@ -120,15 +120,6 @@ class VirtualAddress:
         return f"virtual://{self.dialect}" + _query(*self.options)
 
 
-def fits(address: Address, other: Address) -> bool:
-    """Whether two addresses may name the same printer: what one of them leaves open, the other may say."""
-    if not isinstance(address, UsbAddress) or not isinstance(other, UsbAddress):
-        return address == other
-    pairs = ((address.serial, other.serial), (address.port, other.port), (address.interface, other.interface))
-    same = (address.vid, address.pid) == (other.vid, other.pid)
-    return same and all(mine == its for mine, its in pairs if mine not in ("", None) and its not in ("", None))
-
-
 Address = TcpAddress | UsbAddress | SerialAddress | LpAddress | VirtualAddress
 
 

@@ -26,6 +26,7 @@ from rawprint.errors import (
     JobExpired,
     NoReply,
     OpenError,
+    PrinterNotFound,
     RawprintError,
     Unsupported,
 )
@@ -78,6 +79,10 @@ _MOST_AT_ONCE = 256  # commands; who sends more and more does not keep the threa
 
 # Time does not cure these.
 _PERMANENT = (AddressError, BackendMissing, AccessDenied, AmbiguousAddress)
+# Except that a printer which was just plugged in is root's alone until udev has come to it.
+_RIGHTS_SETTLE = 2.0
+# These a plug may cure. (Not that it is busy: to try that moves the kernel's drivers, which looks like a plug itself.)
+_CURED_BY_A_PLUG = (PrinterNotFound, AccessDenied, AmbiguousAddress)
 
 _Answer = PrinterStatus | RawprintError
 
@@ -167,6 +172,8 @@ class PrintQueue:
         self._away_until = 0.0  # another computer's turn: not even a question opens the printer before
         self._retry_pause = _RETRY_FIRST
         self._failing_since: float | None = None
+        self._absent = False  # when it was to be opened last
+        self._denied_since: float | None = None
         self._opened_at = 0.0
         self._given_at = 0.0  # when the last byte of a job was given
         self._gives_way = False  # no job is begun before the connection was let go
@@ -307,13 +314,19 @@ class PrintQueue:
         self._post(lambda: self._overheard(status))
 
     def retry(self) -> None:
-        """Try at once what waits for the printer to be there, and look how it is: something was plugged in or out."""
+        """Something was plugged into this machine or pulled out: what waits for this printer need not wait longer.
 
-        def try_now() -> None:
-            self._retry_at, self._retry_pause = 0.0, _RETRY_FIRST
-            self._polling.soon()
+        If it was not there it is tried at once instead of after its pause; if it is open, it is seen whether it still is.
+        Nothing is asked or opened where nothing waits, or where that was possible before.
+        """
 
-        self._post(try_now)
+        def retry() -> None:  # an open connection is listened to without that, as the thread wakes
+            if self._flight is None and self._absent:
+                self._retry_at, self._retry_pause, self._denied_since = self._away_until, _RETRY_FIRST, None
+                self._polling.soon()
+
+        if self._thread is not None:
+            self._post(retry)
 
     def move(self, address: str, dialect: str | Dialect | None, *, capabilities: Capabilities | None = None) -> None:
         """Print elsewhere from the next job on; what is under way is finished where it began, and none is lost.
@@ -331,6 +344,7 @@ class PrintQueue:
             self.capabilities.doubt_silence(language)
             self.last_status = None
             self._retry_at, self._retry_pause, self._failing_since = 0.0, _RETRY_FIRST, None
+            self._absent, self._denied_since = False, None
             self._silent_connections = 0
             for job in [job for job in self._pending if job._kind is not Kind.TICKET]:
                 self._pending.remove(job)  # its command is of the other printer's language
@@ -593,9 +607,15 @@ class PrintQueue:
                     observer=self._observer,
                 )
             except (OpenError, AddressError) as error:
+                self._absent = isinstance(error, _CURED_BY_A_PLUG)
+                if not isinstance(error, AccessDenied):
+                    self._denied_since = None
+                elif self._denied_since is None:
+                    self._denied_since = time.monotonic()
                 self._failed(error)
                 self._back_off()
                 raise
+            self._absent, self._denied_since = False, None
             self._flight = Flight(printer)
             self._used = self._opened_at = time.monotonic()
             self._gives_way = False
@@ -802,7 +822,8 @@ class PrintQueue:
 
     def _not_ready(self, job: Job, error: RawprintError) -> None:
         job.error = _kept(error)
-        if isinstance(error, _PERMANENT):
+        settles = self._denied_since is not None and time.monotonic() - self._denied_since < _RIGHTS_SETTLE
+        if isinstance(error, _PERMANENT) and not settles:
             self._pending.remove(job)
             self._set(job, JobState.FAILED)
         else:

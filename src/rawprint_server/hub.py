@@ -35,7 +35,6 @@ from rawprint import (
     PrintQueue,
     RawprintError,
     __version__,
-    address_fits,
     discover,
     parse_address,
 )
@@ -240,8 +239,9 @@ class Hub:
         self._leaving: set[_Printer] = set()  # no longer configured, and not through with their jobs
         self._background: set[asyncio.Task[None]] = set()
         self._trim: asyncio.TimerHandle | None = None
+        self._cables: CableWatch | None = None
         self._plugged: tuple[Found, ...] = ()
-        self._cable_watch: CableWatch | None = None
+        self._unnamed: list[FoundView] = []  # of those
         self._printers = {name: self._new_printer(name, config) for name, config in printers.items()}
 
     # -- jobs ----------------------------------------------------------------------------------------------------
@@ -489,7 +489,7 @@ class Hub:
             self.names(),
             self.max_message_bytes,
             self._stopping,
-            self._unnamed(),
+            self._unnamed,
         )
 
     def snapshot(self) -> Snapshot:
@@ -507,6 +507,8 @@ class Hub:
         """Calls the listener with every event from here on, encoded; it must not block."""
         self._listeners.add(listener)
         if len(self._listeners) == 1:
+            if self._cables is not None:
+                self._cables.look()
             for printer in self._printers.values():
                 printer.told = printer.view()
                 self._watch(printer)
@@ -538,6 +540,7 @@ class Hub:
                 self._change(printer, config)
             now[name] = printer
         self._printers = now
+        self._name_cables()
         self._tell(messages.ServerEvent(self.server()))
         for printer in now.values():
             self._watch(printer)
@@ -545,33 +548,43 @@ class Hub:
 
     def watch_cables(self) -> None:
         """From here on what is plugged in or out is noticed, until `close`."""
-        self._cable_watch = CableWatch(self._look_at_cables)
-        self._in_background(self._look_at_cables)
+        try:
+            self._cables = CableWatch(self._look_at_cables)
+        except OSError as error:  # no file descriptors left
+            log.warning("what is plugged in or out is not noticed: %s", error)
 
     def _look_at_cables(self) -> None:
-        """Printers on cables are tried at once, and what has no name is told; not on the loop: looking takes a while."""
+        """Something may have come or gone; in the thread of the watch, as looking takes a while."""
         self._post(self._retry_cables)
-        found, _ = discover(network=False)
-        self._post(self._cables_seen, found)
+        if self._listeners:
+            self._post(self._cables_seen, discover(network=False).found)
 
     def _retry_cables(self) -> None:
-        for printer in self._printers.values():
-            if parse_address(printer.address).scheme in _CABLES:
+        for printer in (*self._printers.values(), *self._leaving):
+            if printer.address.partition(":")[0] in _CABLES:
                 with suppress(JobCanceled):  # the queue has been closed
                     printer.queue.retry()
 
     def _cables_seen(self, found: tuple[Found, ...]) -> None:
-        before, self._plugged = self._unnamed(), found
-        if self._unnamed() != before:
+        before, self._plugged = self._unnamed, found
+        self._name_cables()
+        if self._unnamed != before:
             self._tell(messages.ServerEvent(self.server()))
 
-    def _unnamed(self) -> list[FoundView]:
-        """What is plugged in and has no name in the configuration."""
+    def _name_cables(self) -> None:
+        """Which of those that are plugged in have no name in the configuration."""
         named = [parse_address(printer.config.address) for printer in self._printers.values()]
-        return [
-            FoundView(one.address, one.make_model, one.serial, one.dialect, failure(one.error) if one.error else None)
-            for one in self._plugged[:MAX_FOUND]
-            if not any(address_fits(mine, parse_address(its)) for mine in named for its in (one.address, *one.also))
+        unnamed = (one for one in self._plugged if not any(map(one.fits, named)))
+        self._unnamed = [
+            FoundView(
+                one.address,
+                one.make_model,
+                one.serial,
+                one.dialect,
+                one.dialect_how,
+                failure(one.error) if one.error else None,
+            )
+            for one in islice(unnamed, MAX_FOUND)
         ]
 
     def stop(self) -> None:
@@ -582,8 +595,8 @@ class Hub:
     async def close(self) -> None:
         """Ends all queues at the same time; a job in print may finish within 5 s."""
         self._stopping = True
-        if self._cable_watch is not None:
-            await asyncio.to_thread(self._cable_watch.close)
+        if self._cables is not None:
+            await asyncio.to_thread(self._cables.close)
         printers = [*self._printers.values(), *self._leaving]
         if printers:
             with ThreadPoolExecutor(len(printers)) as pool:

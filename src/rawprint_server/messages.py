@@ -294,6 +294,7 @@ class FoundView(Struct, frozen=True):
         make_model: As it names itself; may be empty.
         serial: Its serial number; may be empty.
         dialect: Its probable language; null: it does not say.
+        how: How that was learnt; empty where it was not.
         error: Why it cannot be opened; null: nothing is known against it.
     """
 
@@ -301,6 +302,7 @@ class FoundView(Struct, frozen=True):
     make_model: str
     serial: str
     dialect: str | None
+    how: str
     error: Failure | None
 
 
@@ -311,7 +313,7 @@ class ServerView(Struct, frozen=True):
         memory: Names the memory of job ids: while it is the same, a job that is sent again is not printed again.
         printers: The names that there are.
         stopping: Whether it is about to end; what it has not answered by then it has not done.
-        found: What is plugged in and has no name yet.
+        found: What is plugged into its machine and has no name yet; looked for while somebody has subscribed.
     """
 
     version: str

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from rawprint.address import LpAddress, SerialAddress, UsbAddress, parse
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rawprint.address import Address
     from rawprint.errors import OpenError
     from rawprint.status import Reason
 
@@ -40,6 +44,25 @@ class Found:
     txt: Mapping[str, str] = field(default_factory=dict)
     dialect: str | None = None
     dialect_how: str = ""
+
+    def fits(self, address: Address) -> bool:
+        """Whether the address means this printer; where it leaves open which of several, each of them."""
+        return any(self._is_at(address, parse(one)) for one in (self.address, *self.also))
+
+    def _is_at(self, wanted: Address, own: Address) -> bool:
+        if isinstance(wanted, UsbAddress) and isinstance(own, UsbAddress):
+            port, _, interface = self.place.partition(":1.")
+            return (
+                (wanted.vid, wanted.pid) == (own.vid, own.pid)
+                and wanted.serial in ("", own.serial, self.serial)
+                and wanted.port in ("", own.port, port)
+                and wanted.interface in (None, own.interface, int(interface) if interface.isdecimal() else 0)
+            )
+        if isinstance(wanted, LpAddress) and isinstance(own, LpAddress):
+            return os.path.realpath(wanted.path) == os.path.realpath(own.path)
+        if isinstance(wanted, SerialAddress) and isinstance(own, SerialAddress):
+            return os.path.realpath(wanted.device) == os.path.realpath(own.device)
+        return wanted == own
 
 
 class Transport(ABC):

@@ -1,141 +1,233 @@
-"""Notices that a printer was plugged in or out: by the kernel's events where Linux sends them, else by looking again."""
+"""Notices when something is plugged into this machine, or pulled out: by the kernel's events, and by looking.
+
+Nothing is opened or claimed by that, and no printer is asked anything.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import selectors
 import socket
+import struct
 import sys
 import threading
 import time
-from pathlib import Path
-from select import select
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from rawprint.errors import RawprintError
 from rawprint.transports import finders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_KERNEL_EVENTS = 15  # NETLINK_KOBJECT_UEVENT (linux/netlink.h)
-_GROUP = 1  # the kernel's own; group 2 is udevd's
-_LONGEST = 8192  # bytes of an event; the kernel's own are at most 2 KiB (UEVENT_BUFFER_SIZE)
-_SUBSYSTEMS = frozenset({b"usb", b"usbmisc", b"tty"})
-_ACTIONS = frozenset({b"add", b"remove", b"bind", b"unbind", b"change"})
+# All in seconds.
+_QUIET, _LONGEST = 0.1, 0.5  # a device comes with a dozen events: looked at once they pause, or go on for so long
+_AGAIN = 1.0  # after that once more: where udev runs beside a container, nobody says when it has set names and rights
+_EVERY = 1.0  # between two looks at what is there, for systems and containers that get no events
+_SHARE = 200  # times as long as such a look took nobody looks again: it costs half a percent of a core at most
 
-_LOOK_EVERY = 1.5  # seconds; also beside events, which some containers do not get
-# One plug is a dozen events: they are told as one when it is quiet, or after a while all the same.
-_QUIET, _NOT_LATER = 0.15, 0.6
-_SETTLED = 0.7  # and once more when udevd will have given users their rights
-_SHOWN = (Path("/sys/bus/usb/devices"), Path("/sys/class/usbmisc"), Path("/sys/class/tty"))
+_NETLINK_KOBJECT_UEVENT = 15
+_KERNEL, _UDEV = 1, 2  # groups, as a mask
+_SUBSYSTEMS = frozenset({"usb", "usbmisc", "tty"})
+_UDEV_RUNS = "/run/udev/control"
+_UDEV_MAGIC = 0xFEEDCAFE
+_MOST_BYTES, _MOST_FIELDS = 8192, 64  # of an event; the kernel's have 2 KiB and 64 at most
+_MOST_EVENTS = 256  # that are read at a time
+_FOLDERS = ("/sys/bus/usb/devices", "/sys/class/usbmisc", "/sys/class/tty")
 
 
-def is_plug(event: bytes) -> bool:
-    """Whether a kernel event tells of something that may be a printer, or the way to one. Never raises."""
-    head, *lines = event[:_LONGEST].split(b"\0")[:64]
-    if b"@" not in head:  # libudev's own format, which is not for us
-        return False
-    keys = dict(line.split(b"=", 1) for line in lines if b"=" in line)
-    return keys.get(b"SUBSYSTEM") in _SUBSYSTEMS and keys.get(b"ACTION") in _ACTIONS
+class Event(NamedTuple):
+    """A uevent.
+
+    Attributes:
+        action: Such as "add", "remove", "bind".
+        subsystem: Such as "usb", "tty".
+        by_udev: Whether udev has passed it on, once names and rights were set.
+    """
+
+    action: str
+    subsystem: str
+    by_udev: bool
+
+
+def parse(message: bytes) -> Event | None:
+    """A message of the kernel's or of udev's; None: it is neither. Never raises."""
+    fields, by_udev = message[:_MOST_BYTES], message.startswith(b"libudev\0")
+    if by_udev:  # struct udev_monitor_netlink_header: magic, its size, where the fields are and how long, and more
+        if len(message) < 24:
+            return None
+        magic, _, start, length = struct.unpack_from("=IIII", message, 8)
+        if socket.ntohl(magic) != _UDEV_MAGIC:
+            return None
+        fields = fields[start : start + length]
+    pairs = dict(text.partition(b"=")[::2] for text in fields.split(b"\0", _MOST_FIELDS)[:_MOST_FIELDS])
+    action, subsystem = pairs.get(b"ACTION"), pairs.get(b"SUBSYSTEM")
+    if not action or not subsystem:
+        return None
+    return Event(action.decode("ascii", "replace"), subsystem.decode("ascii", "replace"), by_udev)
+
+
+def counts(event: Event, *, udev_runs: bool) -> bool:
+    """Whether a printer may have come or gone.
+
+    Where udev runs, what comes counts once udev has set its rights: opened before that, it would be forbidden.
+    """
+    return event.subsystem in _SUBSYSTEMS and (event.by_udev or event.action == "remove" or not udev_runs)
+
+
+class Pace:
+    """When to look, after events that come in crowds. Moments are monotonic seconds.
+
+    Attributes:
+        at: The next moment; infinite: none.
+    """
+
+    def __init__(self) -> None:
+        self.at = self._latest = float("inf")
+
+    def happened(self, now: float) -> None:
+        """Something came or went."""
+        if self._latest == float("inf"):
+            self._latest = now + _LONGEST
+        self.at = min(now + _QUIET, self._latest)
+
+    def looked(self, now: float) -> None:
+        """Somebody looks; after events, again a moment later."""
+        self.at = float("inf") if self._latest == float("inf") else now + _AGAIN
+        self._latest = float("inf")
 
 
 class CableWatch:
-    """Calls back when something on this machine's cables may have changed. Nothing is opened, claimed or sent.
+    """Calls back, from a thread of its own, when printers may have been plugged in or out, within 2 s.
 
-    Linux tells by events; where none come, names in /sys are compared every 1.5 s, and on other systems the list of
-    printers. A call may come for nothing, and comes again a moment later: rights are given after the event.
+    On Linux it hears the kernel's events, and looks what is there once a second, as many containers hear none.
+    Elsewhere it looks alone, less often where that takes long.
     """
 
     def __init__(self, on_change: Callable[[], None]) -> None:
         """Begin.
 
         Args:
-            on_change: Called in a thread of this object's own.
+            on_change: Called after a change, and once more a second later; often nothing has changed that matters. While
+                it runs nothing is missed. An exception goes to threading.excepthook.
+
+        Raises:
+            OSError: The system is short of file descriptors.
         """
         self._on_change = on_change
-        self._awake, self._wake = socket.socketpair()
-        self._events = _kernel_events()
+        self._pace = Pace()
+        self._closed = False
+        self._asked = False
+        self._selector = selectors.DefaultSelector()
+        self._woken, self._waker = socket.socketpair()
+        self._events = _events()
+        for one in (self._woken, self._waker):
+            one.setblocking(False)
         self._thread = threading.Thread(target=self._run, name="rawprint watches cables", daemon=True)
         self._thread.start()
 
+    def look(self) -> None:
+        """Call back soon, whether anything has changed or not."""
+        self._asked = True
+        self._wake()
+
     def close(self) -> None:
-        """Ends it; from then on nothing is called."""
-        with contextlib.suppress(OSError):
-            self._wake.send(b"x")
-        if threading.current_thread() is not self._thread:
+        """End; a call back that runs is waited for, unless this is called from it. Closing twice is fine."""
+        self._closed = True
+        self._wake()
+        if self._thread is not threading.current_thread():
             self._thread.join()
 
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):  # so many wait in it already, or it has ended
+            self._waker.send(b"\0")
+
     def _run(self) -> None:
-        sources = [self._awake] if self._events is None else [self._awake, self._events]
-        last = _look()
-        since = again_at = None
-        try:
-            while True:
+        with self._selector, self._woken, self._waker, self._events or contextlib.nullcontext():
+            self._selector.register(self._woken, selectors.EVENT_READ)
+            if self._events is not None:
+                self._selector.register(self._events, selectors.EVENT_READ)
+            there, cost = _there()
+            list_at = time.monotonic() + max(_EVERY, _SHARE * cost)
+            while not self._closed:
+                ready = self._selector.select(max(min(self._pace.at, list_at) - time.monotonic(), 0))
+                sources = [key.fileobj for key, _ in ready]
+                if self._woken in sources:
+                    self._woken.recv(4096)
+                if self._events in sources and self._heard(self._events):
+                    self._pace.happened(time.monotonic())
                 now = time.monotonic()
-                waits = [_LOOK_EVERY]
-                if since is not None:
-                    waits.append(max(min(_QUIET, since + _NOT_LATER - now), 0.0))
-                if again_at is not None:
-                    waits.append(max(again_at - now, 0.0))
-                ready, _, _ = select(sources, [], [], min(waits))
-                if self._awake in ready:
-                    return
-                now = time.monotonic()
-                if ready:
-                    if self._heard():
-                        since = since or now
-                    if since is None or now - since < _NOT_LATER:
-                        continue
-                elif since is None and again_at is None:
-                    seen = _look()
-                    if seen != last:
-                        last, since = seen, now
-                    continue
-                if since is not None or (again_at is not None and now >= again_at):
-                    again_at = now + _SETTLED if since is not None else None
-                    since = None
-                    last = _look()
-                    self._on_change()
-        finally:
-            for sock in (self._awake, self._wake, self._events):
-                if sock is not None:
-                    sock.close()
+                if now >= list_at or now >= self._pace.at:
+                    before, (there, cost) = there, _there()
+                    list_at = now + max(_EVERY, _SHARE * cost)
+                    if there != before and self._pace.at == float("inf"):
+                        self._pace.happened(now)
+                due = now >= self._pace.at
+                if due:
+                    self._pace.looked(now)
+                if (due or self._asked) and not self._closed:
+                    self._asked = False
+                    self._call()
 
-    def _heard(self) -> bool:
-        if self._events is None:
-            return False
+    def _heard(self, events: socket.socket) -> bool:
+        """Whether one of the events that wait counts."""
+        udev_runs, some = os.path.exists(_UDEV_RUNS), False  # noqa: PTH110
+        for _ in range(_MOST_EVENTS):
+            try:
+                event = parse(events.recv(_MOST_BYTES))
+            except BlockingIOError:
+                break
+            except OSError:  # ENOBUFS: there were more than the system keeps
+                some = True
+                continue
+            some = some or (event is not None and counts(event, udev_runs=udev_runs))
+        return some
+
+    def _call(self) -> None:
         try:
-            return is_plug(self._events.recv(_LONGEST))
-        except OSError:  # more events than the kernel keeps: something has happened
-            return True
+            self._on_change()
+        except Exception:  # noqa: BLE001  (somebody else's code must not end the watch)
+            threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
 
 
-def _kernel_events() -> socket.socket | None:
-    """The kernel's events; None where there are none."""
+def _events() -> socket.socket | None:
+    """Where Linux tells its uevents; None: nowhere. Only root can send there."""
     if sys.platform != "linux":
         return None
     try:
-        sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _KERNEL_EVENTS)
+        events = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, _NETLINK_KOBJECT_UEVENT
+        )
     except OSError:
         return None
     try:
-        sock.bind((0, _GROUP))
+        events.bind((0, _KERNEL | _UDEV))
     except OSError:
-        sock.close()
+        events.close()
         return None
-    return sock
+    return events
 
 
-def _look() -> frozenset[str]:
-    """What is plugged in, by names that change when something else is."""
-    if sys.platform == "linux":
-        names: set[str] = set()
-        for folder in _SHOWN:
-            with contextlib.suppress(OSError):
-                names.update(str(entry) for entry in folder.iterdir())
-        return frozenset(names)
-    found: set[str] = set()
+def _there() -> tuple[frozenset[object], float]:
+    """What is plugged in, to be compared with itself, and the seconds of a processor that it took to see that."""
+    began = time.thread_time()
+    there = frozenset(_entries() if sys.platform == "linux" else _found())
+    return there, time.thread_time() - began
+
+
+def _entries() -> set[object]:
+    """What the kernel shows; what was plugged in anew has another number."""
+    entries: set[object] = set()
+    for folder in _FOLDERS:
+        with contextlib.suppress(OSError), os.scandir(folder) as shown:
+            entries.update((entry.name, entry.inode()) for entry in shown)
+    return entries
+
+
+def _found() -> set[object]:
+    """What the transports find."""
+    found: set[object] = set()
     for find in finders().values():
-        with contextlib.suppress(RawprintError):
-            found.update(one.address for one in find())
-    return frozenset(found)
+        with contextlib.suppress(Exception):  # one that cannot be had here has no printers
+            found.update((one.address, one.place, one.error is None) for one in find())
+    return found

@@ -27,7 +27,7 @@
  *   ended: string | null }} JobData
  *
  * What is plugged into the server's machine and has no name in its configuration.
- * @typedef {{ address: string, make_model: string, serial: string, dialect: string | null,
+ * @typedef {{ address: string, make_model: string, serial: string, dialect: string | null, how: string,
  *   error: ErrorData | null }} FoundData
  *
  * The server itself. `memory` names its memory of job ids: another name means that it has forgotten them all.
@@ -1062,7 +1062,7 @@ export class Printers extends Emitter {
 
   /** @param {ServerData} data */
   #takeServer(data) {
-    this.#server = Object.freeze({ ...data, printers: listOf(data.printers) });
+    this.#server = Object.freeze({ ...data, printers: listOf(data.printers), found: listOf(data.found) });
   }
 
   /** @param {PrinterData} data */
