@@ -53,7 +53,7 @@ class Page:
     def __init__(self, socket):
         self.socket = socket
         self.uid = 0
-        self.jobs, self.states, self.found = {}, [], []
+        self.jobs, self.states, self.now, self.found = {}, [], {}, []
         self.call("subscribe", {})
 
     def call(self, name, params, attached=None):
@@ -75,6 +75,7 @@ class Page:
             self.jobs[message["data"]["id"]] = message["data"]
         elif message.get("event") == "printer":
             self.states.append(message["data"]["state"])
+            self.now[message["data"]["name"]] = message["data"]["state"]
         elif message.get("event") == "server":
             self.found = [one["address"] for one in message["data"]["found"] if "ttyS" not in one["address"]]
         return message
@@ -84,13 +85,13 @@ class Page:
         deadline = time.monotonic() + 2.0
         while not true():
             rest = deadline - time.monotonic()
-            assert rest > 0, (self.states, self.found)
+            assert rest > 0, (self.now, self.found)
             with contextlib.suppress(TimeoutError):
                 self.hear(rest)
 
-    def print(self, id, data):
+    def print(self, id, data, name="Till"):
         item = {"type": "raw", "format": "command", "flavor": "attached"}
-        params = {"printer": {"name": "Till"}, "data": [item], "options": {"id": id}}
+        params = {"printer": {"name": name}, "data": [item], "options": {"id": id}}
         self.call("print", params, data)
 
     def until(self, id, *states, timeout=30):
@@ -105,9 +106,12 @@ class Page:
 
 
 @contextlib.contextmanager
-def running_server(folder, address):
+def running_server(folder, address, **others):
     config = folder / "server.toml"
-    config.write_text(f'[printers.Till]\naddress = "{address}"\ndialect = "escpos"\n')
+    printers = {"Till": address, **others}
+    config.write_text(
+        "".join(f'[printers.{name}]\naddress = "{its}"\ndialect = "escpos"\n' for name, its in printers.items())
+    )
     command = [sys.executable, "-m", "rawprint_server", "--config", str(config), "--port", "0"]
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
@@ -171,25 +175,34 @@ def test_a_megabyte_with_paper_out_and_the_cable_pulled(cable, tmp_path):
 
 
 def test_what_is_plugged_in_or_out_is_told_within_two_seconds(tmp_path):
-    """Also by the name that it had before; and what has no name is offered."""
+    """By whatever cable, under the name that it had before; and what has no name is offered."""
+    others = {"Kitchen": "lp:///dev/usb/lp1", "Bar": f"serial://{FTDI}"}
     with (
-        running_server(tmp_path, "usb://04b8:0e15") as url,
+        running_server(tmp_path, "usb://04b8:0e15", **others) as url,
         connect(url, subprotocols=["rawprint.v1"], compression=None) as socket,
     ):
         page = Page(socket)
-        for number in range(2):
-            with plugged(UsbPrinterDevice(device("escpos"))) as plug:
-                page.soon(lambda: page.states[-1:] == ["idle"])
-                page.print(f"job {number}", b"Hello\n")
-                page.until(f"job {number}", "delivered")
+
+        def comes_and_goes(name, job, model, node=None):
+            with plugged(model, node) as plug:
+                page.soon(lambda: page.now.get(name) == "idle")
+                page.print(job, b"Hello\n", name)
+                page.until(job, "delivered")
                 assert tickets(plug) == b"Hello\n"
                 plug.unplug()
-                page.soon(lambda: page.states[-1:] == ["unknown"])
-        other = UsbPrinterDevice(device("escpos"))
-        other.pid = 0x0E03
-        with plugged(other, "/dev/usb/lp0"), plugged(FtdiDevice(), FTDI):
+                page.soon(lambda: page.now[name] == "unknown")
+
+        for time_ in ("first", "again"):
+            comes_and_goes("Till", f"till {time_}", UsbPrinterDevice(device("escpos")))
+            comes_and_goes("Bar", f"bar {time_}", FtdiDevice(device("escpos")), FTDI)
+        unnamed, kitchen = UsbPrinterDevice(device("escpos")), UsbPrinterDevice(device("escpos"))
+        unnamed.pid, kitchen.pid = 0x0E03, 0x0E04
+        acm = "/dev/ttyACM0"
+        with plugged(unnamed, "/dev/usb/lp0"), plugged(AcmDevice(), acm):
             page.soon(lambda: {one.partition(":")[0] for one in page.found} == {"usb", "serial"})
             assert "usb://04b8:0e03/VP0001" in page.found
+            comes_and_goes("Kitchen", "kitchen", kitchen, "/dev/usb/lp1")
+            assert len(page.found) == 2
         page.soon(lambda: page.found == [])
 
 
