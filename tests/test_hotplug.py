@@ -177,12 +177,18 @@ def test_the_kernels_events_come_as_one_and_once_more_when_rights_are_given(monk
 
 
 def test_without_events_it_is_looked_again(monkeypatch):
-    seen = [frozenset({"1-1"})]
+    seen, looks, told = [frozenset({"1-1"})], Told(), Told()
+
+    def there():
+        now = seen[0]
+        looks()
+        return now, 0.0
+
     monkeypatch.setattr(hotplug, "_events", lambda: None)
     monkeypatch.setattr(hotplug, "_EVERY", 0.05)
-    monkeypatch.setattr(hotplug, "_there", lambda: (seen[0], 0.0))
-    told = Told()
+    monkeypatch.setattr(hotplug, "_there", there)
     with watching(told):
+        looks.wait(1)
         seen[0] = frozenset({"1-1", "1-2"})
         told.wait(2)
         seen[0] = frozenset({"1-1"})
