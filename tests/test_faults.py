@@ -14,7 +14,15 @@ PATIENCE = 30.0
 FAULTY_FOR = 2.0
 JOBS = 30
 
-PRINTERS = [("tspl", ""), ("escpos", ""), ("tspl", "mute"), ("escpos", "late"), ("tspl", "short-status"), ("star", "")]
+PRINTERS = [
+    ("tspl", ""),
+    ("escpos", ""),
+    ("tspl", "mute"),
+    ("escpos", "late"),
+    ("tspl", "short-status"),
+    ("star", ""),
+    ("zpl", ""),
+]
 
 
 def break_things(listener, chance, stop):

@@ -397,6 +397,9 @@ def test_two_programs_share_a_printer_that_takes_one_connection(virtual, queues)
 
 # -- bad clones -----------------------------------------------------------------------------------------------------
 
+# Those whose answers end no job: they have none, or none that can be trusted.
+SAY_NOTHING = {"mute", "late", "babbler", "feeds-when-asked", "enq-only", "line-print"}
+
 
 def clones():
     for name in CLONES:
@@ -418,14 +421,19 @@ def test_no_clone_completes_or_loses_a_job(virtual, queues, clone, dialect):
         job = printing.submit(data)
         assert job.wait(PATIENCE)
         assert job.state is JobState.DELIVERED, job.error
-        assert ("status" in job.evidence) == (clone not in ("mute", "late", "babbler", "feeds-when-asked", "enq-only"))
+        assert ("status" in job.evidence) == (clone not in SAY_NOTHING)
         if clone == "short-status":  # left one question unanswered, so it was asked the other one, once
             assert listener.received().count(b"~!S\r\n") == 1
             assert listener.printed().replace(b"~!S\r\n", b"") == data * number
+        elif clone == "line-print":  # speaks another language, and prints the questions, each once
+            questions = b"~HQES\n~HS\n"
+            assert listener.printed().replace(questions, b"", 1) == data * number
         else:
             holds(listener, data * number)
         if clone == "drops-idle":
             assert listener.wait(lambda _: listener.state()["connections"] == 0, PATIENCE)
+    if clone == "line-print":
+        return
     with listener.lock:
         assert listener.device.misprints == b""
         assert listener.device.fed == 0 or clone == "feeds-when-asked"

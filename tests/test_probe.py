@@ -112,6 +112,13 @@ def test_no_clone_prints_at_a_probe_or_is_called_fine_without_paper(virtual, nam
     known = name if clone == "prints-unknown" else None  # asked in a language that is not its own, it prints that
     listener.reset()
     report = one(listener.address, dialect=known)
+    if clone == "line-print":  # no printer of this language at all
+        assert the(report, "language-unknown")
+        (asked,) = [each for each in report.findings if each.code == "asked-with-text"]
+        assert "may have printed it" in asked.detail
+        assert listener.device.misprints.endswith(b"~HS\r\n")
+        assert listener.device.fed == 1
+        return
     assert not listener.device.misprints
     assert not listener.device.tickets
     if not listener.device.clone.feed_seconds:

@@ -147,7 +147,7 @@ def print_from_two(address, dialect, pause, clocked):
 
 @pytest.mark.parametrize("pause", [0.0, PAUSE], ids=["at once", "spread"])
 @pytest.mark.parametrize("kind", ["resets", "blocks", "refuses"])
-@pytest.mark.parametrize("dialect", ["tspl", "escpos", "star"])
+@pytest.mark.parametrize("dialect", ["tspl", "escpos", "star", "zpl"])
 def test_both_print_all_once_and_neither_waits_long(shared, dialect, kind, pause):
     listener, address = shared(kind, dialect)
     waits, ends = print_from_two(address, dialect, pause, Clocked(listener))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ ZPL = DIALECTS["zpl"]
 HQES, HS = ZPL.queries
 (HI,) = ZPL.identity
 PATIENCE = 10.0
+LABEL = (Path(__file__).parent / "samples" / "zpl_label.zpl").read_bytes()
 
 
 def flags(errors=0, warnings=0, *, group2=0, flag=None, warned=0):
@@ -215,6 +217,123 @@ def test_a_printer_that_is_well_says_what_the_manual_says():
     assert printer.printed == b"", "what is obeyed at once is not printed, nor is the end of its line"
 
 
+# The two letters of a fault in the manual: its bits in ~HQES (error, warning), and the fields of ~HS that are 1.
+FAULTS = {
+    None: (0, 0, ""),
+    "media-empty": (0x1, 0, "b"),
+    "marker-supply-empty": (0x2, 0, "p"),
+    "cover-open": (0x4, 0, "o"),
+    "trimmer-jam": (0x8, 0, ""),
+    "subunit-over-temperature": (0x10, 0, "l"),
+    "other": (0x40, 0, "j"),
+    "paused": (0x10000, 0, "c"),
+    "media-low": (0, 0x8, ""),
+    "x-input-buffer-full": (0, 0, "f"),
+    "x-label-waiting": (0, 0, "t"),
+}
+
+
+def squeezed(flags):
+    return flags.split()
+
+
+@pytest.mark.parametrize("reason", FAULTS)
+def test_each_fault(reason):
+    errors, warnings, letters = FAULTS[reason]
+    printer = device("zpl", reasons=[reason] if reason else [])
+    assert squeezed(ask(printer, b"~HQES\n")) == squeezed(flags(errors, warnings, warned=int(bool(warnings))))
+    well = host_status(q="1").replace(b"1234,0", b"0000,0")  # with ribbon, and without a password
+    assert ask(device("zpl"), b"~HS") == well
+    faulty = host_status(q="1", **dict.fromkeys(letters, "1")).replace(b"1234,0", b"0000,0")
+    assert ask(printer, b"~HS\r\n") == faulty
+    assert printer.printed == b""
+
+
+def test_every_fault_has_a_row():
+    assert set(FAULTS) - {None} == {str(reason) for reason in device("zpl").reportable}
+
+
+def test_the_samples_print_whole():
+    printer = device("zpl")
+    printer.receive(LABEL)
+    assert (printer.printed, printer.tickets, printer.output()) == (LABEL, 1, b"")
+
+
+def test_the_test_print_says_what_it_is_and_sets_nothing():
+    printer = device("zpl")
+    assert ask(printer, ZPL.test_print) == b""
+    assert (printer.printed, printer.tickets, printer.fed) == (ZPL.test_print, 1, 0)
+    assert ZPL.test_print.startswith(b"^XA")
+    assert b"rawprint: a test print" in ZPL.test_print
+    assert {ZPL.test_print[at : at + 3] for at, byte in enumerate(ZPL.test_print) if byte in b"^~"} == {
+        *(b"^XA", b"^FO", b"^A0", b"^FD", b"^FS", b"^XZ"),
+    }, "nothing that a printer keeps, such as ^JU, ^LL, ^PW, ^MN or ~SD"
+
+
+def test_calibration_feeds_and_cancel_is_heard_when_it_stands_still():
+    printer = device("zpl")
+    assert ask(printer, ZPL.calibrate["auto"]) == b""
+    assert (printer.fed, printer.printed) == (1, b"")
+    printer = device("zpl", reasons=["paused"])
+    printer.receive(LABEL + ZPL.cancel + b"\r\n" + LABEL)
+    printer.set("paused", False)
+    assert (printer.printed, printer.tickets) == (LABEL, 1)
+
+
+def test_pause_is_heard_at_once_and_in_a_format_when_it_is_reached():
+    printer = device("zpl")
+    printer.receive(b"~PP" + LABEL)
+    assert (printer.tickets, printer.reasons["paused"]) == (0, True)
+    assert b",1,0639,001,0" in ask(printer, b"~HS"), "one format waits"
+    printer.receive(b"~PS")
+    assert (printer.tickets, printer.reasons["paused"]) == (1, False)
+    printer.receive(b"^XA^PP^FDx^FS^XZ")
+    assert (printer.tickets, printer.reasons["paused"]) == (1, True)
+    printer.receive(b"~PS")
+    assert printer.tickets == 2
+
+
+def test_a_format_that_is_given_up_is_no_label():
+    printer = device("zpl")
+    printer.receive(b"^XA^FDgone^FS~JX")
+    assert ask(printer, b"~HS").split(b",")[7] == b"0", "no format is being received"
+    printer.receive(b"^XZ^XA^FDkept^FS^XZ")
+    assert printer.tickets == 1
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"^XA^GFA,8,8,1,FFFFFFFFFFFFFFFF^FS^XZ",
+        b"^XA^GFA,56,32,2,:Z64:eJz7//8A4wLGCYwdjC2MTYyNjA2NDY4Nig2CDZwNrA3M//8DANSyDIg=:1281^FS^XZ",
+        b"^XA^GFC,9,9,3,gVMgV^FS^XZ",
+        b"^XA^GFB,9,9,3,^XZ~HS~JA^FS^XZ",
+        b"^XA^gfb,6,6,2,~HQES\n^FS^XZ",
+        b"~DGR:A.GRF,3,1,FF00FF^XA^FO1,1^XGR:A.GRF,1,1^FS^XZ",
+        b"~DYE:A,B,P,9,1,^XZ~HS~PP^XA^FDx^FS^XZ",
+        b"~SD15^XA^MMP^FDa~b^FS^XZ",
+    ],
+)
+def test_image_data_is_no_command(data):
+    printer = device("zpl")
+    assert ask(printer, data) == b""
+    assert (printer.printed, printer.tickets, printer.fed) == (data, 1, 0)
+    assert ask(printer, b"~HS"), "the next command is one again"
+
+
+def test_who_the_virtual_printer_is():
+    assert ask(device("zpl"), b"~HI\n") == b"\x02VIRTUAL ZPL,V1.0.0Z,8,8192KB\x03\r\n"
+
+
+def test_another_mode_prints_what_it_gets():
+    printer = device("zpl", clone="line-print")
+    assert ask(printer, b"~HS\r\n~HQ") == b""
+    assert (printer.misprints, printer.fed, printer.printed) == (b"~HS\r\n", 1, b"~HS\r\n~HQ")
+    printer.receive(b"ES\n^XA^XZ\n")
+    assert printer.misprints == printer.printed == b"~HS\r\n~HQES\n^XA^XZ\n"
+    assert printer.tickets == 0
+
+
 def test_formats_are_tickets_and_binary_data_is_data():
     printer = device("zpl", media=None)
     printer.receive(b"^XA^GFB,12,12,3,^XZ~HS~JA^XZ^FS^PQ3^XZ^XA^PQ0^XZ\r\n")
@@ -274,6 +393,25 @@ def test_one_that_knows_neither_is_unknown(virtual):
             printer.status()
         assert printer.capabilities.silent == {"hqes", "hs"}
         assert printer.capabilities.is_mute(ZPL)
+
+
+def test_another_mode_is_asked_once(virtual):
+    listener = virtual("zpl", clone="line-print")
+    with rawprint.open(listener.address, "zpl") as printer:
+        for _ in range(3):
+            with pytest.raises(rawprint.NoReply):
+                printer.status()
+        assert printer.capabilities.is_mute(ZPL)
+    assert listener.wait(lambda d: d.misprints == b"~HQES\n~HS\n", PATIENCE)
+    assert listener.received() == b"~HQES\n~HS\n"
+
+
+def test_who_it_is_is_asked_of_the_printer(virtual):
+    with rawprint.open(virtual("zpl").address, "zpl") as printer:
+        answer, raw = printer.ask(HI, 2.0)
+        assert answer.identity["model"] == "VIRTUAL ZPL"
+        assert raw == b"\x02VIRTUAL ZPL,V1.0.0Z,8,8192KB\x03\r\n"
+        assert printer.status().state is PrinterState.IDLE
 
 
 def test_one_answer_is_enough_and_another_may_follow_at_its_time(virtual):

@@ -54,7 +54,8 @@ _ALWAYS = (  # what every printer with ~HQES reports; of the others a clear bit 
 )
 _PAPER_NEAR_END = 0x00000008  # LP alone; UNCONFIRMED
 
-# `~HS`: three frames. One project leaves out the unused third group of line 2 and reads all behind it shifted by one.
+# `~HS`: three frames. One project leaves out the unused second field of line 2 and reads all behind it shifted by one. The
+# label length has four digits there, and `^LL` takes lengths of five.
 _HOST_STATUS = re.compile(
     rb"\x02(?P<serial>\d{3}),(?P<paper_out>[01]),(?P<pause>[01]),\d{1,5},(?P<formats>\d{3}),(?P<full>[01]),"
     rb"(?P<dump>[01]),(?P<partial>[01]),\d{3},(?P<ram>[01]),(?P<cold>[01]),(?P<hot>[01])\x03\r\n"
@@ -162,5 +163,6 @@ ZPL = Dialect(
     cancel=b"~JA",  # cancels all formats and batches, after the label being printed (Z06)
     # Measures label length and sets the media and ribbon sensors; feeds some labels (ZDOC, ~JC).
     calibrate=MappingProxyType({"auto": b"~JC"}),
+    # No `push_on`: the alerts of `^SX` go out on another connection, which the host must listen on, and stay configured.
     test_print=b"^XA^FO30,30^A0N,30,30^FDrawprint: a test print^FS^FO30,75^A0N,25,25^FD0123456789 ABCDEF^FS^XZ\r\n",
 )

@@ -31,6 +31,7 @@ class Clone:
         enq_only: Knows `ENQ` and `EOT` as its only questions.
         no_hqes: Does not know `~HQES`.
         hs_silent: Answers no `~HS` while media or ribbon is out, or its head open or too hot.
+        line_print: Prints all that it gets as lines of text.
     """
 
     name: str = ""
@@ -56,6 +57,7 @@ class Clone:
     enq_only: bool = False
     no_hqes: bool = False
     hs_silent: bool = False
+    line_print: bool = False
 
 
 _TSPL = frozenset({"tspl"})
@@ -115,6 +117,13 @@ _ALL = (
         "Answers no ~HS without media or ribbon, with an open or hot head.",
         dialects=_ZPL,
         hs_silent=True,
+    ),
+    # A ZD420 in another mode printed `~HS`: mike42/escpos-php issue 264.
+    Clone(
+        "line-print",
+        "A Zebra in another mode: prints every line as text, questions too, and never answers.",
+        dialects=_ZPL,
+        line_print=True,
     ),
 )
 _BY_NAME: Mapping[str, Clone] = MappingProxyType({clone.name: clone for clone in _ALL})

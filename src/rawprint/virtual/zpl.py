@@ -53,7 +53,9 @@ class ZplDevice(Device):
     def _scan(self, data: bytes) -> None:
         at = 0
         while at < len(data):
-            if self._data_left:
+            if self.clone.line_print:
+                at = self._scan_line(data, at)
+            elif self._data_left:
                 piece = data[at : at + self._data_left]
                 self._take(piece)
                 self._data_left -= len(piece)
@@ -65,6 +67,15 @@ class ZplDevice(Device):
             else:
                 self._line_end = False
                 at = self._scan_text(data, at)
+
+    def _scan_line(self, data: bytes, at: int) -> int:
+        """Another mode than ZPL: every line is text, and there are no commands."""
+        end = data.find(b"\n", at) + 1 or len(data)
+        self._take(data[at:end])
+        self._command += data[at:end]
+        if self._command.endswith(b"\n"):
+            self._command_ends()
+        return end
 
     def _scan_text(self, data: bytes, at: int) -> int:
         if self._command and len(self._command) < _NAME and data[at] not in b"^~":
@@ -113,9 +124,9 @@ class ZplDevice(Device):
             self._begins_with_held()
         elif len(self._held) == need:
             command, self._held = self._held.upper(), b""
-            self._line_end = True
             self._print_at_once()
             self._act(command)
+            self._line_end = True
         return at + 1
 
     def _begins_with_held(self) -> None:
@@ -144,7 +155,9 @@ class ZplDevice(Device):
                 if command == b"~JR":
                     self._reasons[Reason.PAUSED] = False
             case b"~JX":
-                self._command, self._receiving = bytearray(), False
+                if self._receiving:
+                    self._command, self._receiving = bytearray(), False
+                    self._note(command)
             case b"~JC":
                 self.fed += not self._stopped()
             case b"~PP":
@@ -165,7 +178,7 @@ class ZplDevice(Device):
         return sum(bit for reason, bit in table.items() if self._reasons[reason])
 
     def _host_status(self) -> bytes:
-        """Three lines (ZDOC, ZQ); the third group of the second line is unused."""
+        """Three lines (ZDOC, ZQ); the second field of the second line is unused."""
         true = self._reasons
         waiting = sum(command.upper() == _ENDS for _, command in self._commands)
         return (
@@ -194,12 +207,16 @@ class ZplDevice(Device):
 
     def _execute(self, command: bytes) -> None:
         name = command[:_NAME].upper()
-        if name == _BEGINS:
+        if self.clone.line_print:
+            self._misprint(command)
+        elif name == _BEGINS:
             self._inside, self._quantity = True, 1
         elif name == b"^PQ" and (quantity := _QUANTITY.match(command)):
             self._quantity = int(quantity[1])
         elif name == b"^PP" and self._inside:
             self._reasons[Reason.PAUSED] = True
+        elif name == b"~JX":
+            self._inside = False
         elif name == _ENDS and self._inside:
             self._inside = False
             if self._quantity:
