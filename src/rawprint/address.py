@@ -232,7 +232,9 @@ def _lp(text: str, body: str, options: dict[str, str]) -> LpAddress:
 def _virtual(text: str, body: str, options: dict[str, str]) -> VirtualAddress:
     dialect = body.removesuffix("/")
     if not re.match(_WORD, dialect):
-        raise _bad(text, "no printer language", "write virtual://tspl, virtual://escpos, virtual://star or virtual://zpl")
+        raise _bad(
+            text, "no printer language", "write virtual://tspl, virtual://escpos, virtual://star or virtual://zpl"
+        )
     for name, value in options.items():
         if not re.match(_WORD, name) or not re.match(_WORD, value):
             raise _bad(text, f"option {name[:32]!r}", "write NAME=VALUE, such as ?media-empty=true")
