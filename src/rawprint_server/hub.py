@@ -527,8 +527,11 @@ class Hub:
         """Takes over another configuration; no job and no connection is lost by it.
 
         A printer that is no longer named finishes the jobs that it has; jobs that wait at an address which was corrected
-        are printed at the new one.
+        are printed at the new one. Another name for the same address is the same printer, with its jobs and its connection.
         """
+        for name, config in printers.items():
+            if name not in self._printers:
+                self._rename(name, str(parse_address(config.address)), printers)
         for name in [name for name in self._printers if name not in printers]:
             self._leave(self._printers.pop(name))
         now: dict[str, _Printer] = {}
@@ -711,6 +714,22 @@ class Hub:
         printer.shown = printer.learnt = _shown(printer.capabilities)
         printer.capabilities.on_learn = on_learn
 
+    def _rename(self, name: str, address: str, printers: Mapping[str, PrinterConfig]) -> None:
+        """If the printer at that address has a name that is none any more: it has this one now. Two queues would compete."""
+        nameless = [printer for old, printer in self._printers.items() if old not in printers]
+        printer = next((one for one in (*nameless, *self._leaving) if one.address == address), None)
+        if printer is None:
+            return
+        if printer in self._leaving:
+            self._leaving.discard(printer)
+        else:
+            del self._printers[printer.name]
+        self._printers[name] = printer
+        printer.name = name
+        for known in printer.live.values():
+            known.view = msgspec.structs.replace(known.view, printer=name)
+            self._tell(messages.JobEvent(known.view))
+
     def _leave(self, printer: _Printer) -> None:
         """Ends the printer once its last job has."""
         self._leaving.add(printer)
@@ -764,6 +783,8 @@ class Hub:
 
     def _follow(self, known: _Known, view: JobView) -> None:
         before, printer = known.view, known.printer
+        if view.printer != printer.name:  # it was renamed since that was looked at
+            view = msgspec.structs.replace(view, printer=printer.name)
         if view == before or known.job is None:
             return
         known.view = view

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 
 import pytest
 
 from rawprint import NoReply, PrinterNotFound, RawprintError
+from rawprint.virtual import Listener, device
 from rawprint_server import hub as hub_module
 from rawprint_server.config import PrinterConfig
 from rawprint_server.hub import Hub, IdConflict, UnknownJob, UnknownPrinter
@@ -250,3 +252,46 @@ def test_all_queues_are_closed_at_the_same_time(monkeypatch):
         assert len(hub.names()) == together.parties
 
     with_hub({str(number): ("virtual://tspl", None) for number in range(together.parties)}, test)
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["renamed", "removed, then added"])
+@pytest.mark.parametrize("share", [True, False])
+def test_another_name_is_the_same_printer(at_once, share):
+    """It stands still with one job begun and one waiting, and with its only connection taken."""
+    events = []
+    with Listener(device("escpos", clone="single", media=100)) as listener:
+        config = PrinterConfig(listener.address, "escpos", share=share)
+
+        async def test(hub):
+            hub.apply({"Old": config})
+            ended, stopped = endings(hub), asyncio.Event()
+
+            def listen(frame):
+                events.append(json.loads(frame))
+                if events[-1]["data"].get("state") == "stopped":
+                    stopped.set()
+
+            hub.subscribe(listen)
+            hub.submit("Old", b"one\n" * 5000, id="one")
+            hub.submit("Old", b"two\n", id="two")
+            await stopped.wait()
+            assert hub.job("one").bytes_accepted
+            if not at_once:
+                hub.apply({})
+            hub.apply({"Before": PrinterConfig("tcp://127.0.0.1:1"), "New": config})
+            assert hub.names() == ["Before", "New"]
+            assert [(job.id, job.printer) for job in hub.jobs(printer="New")] == [("one", "New"), ("two", "New")]
+            assert hub.submit("New", b"two\n", id="two").id == "two", "the same job still"
+            hub.submit("New", b"three\n", id="three")
+            listener.refill(None)
+            await ended("one", "two", "three")
+            assert {job.printer for job in hub.jobs()} == {"New"}
+            with pytest.raises(UnknownPrinter):
+                hub.printer("Old")
+
+        with_hub({}, test)
+        assert listener.printed() == b"one\n" * 5000 + b"two\nthree\n"
+        assert share or listener.state()["connections_total"] == 1
+    told = [event["data"] for event in events if event["event"] == "job"]
+    assert [job["printer"] for job in told if job["id"] == "two"][-1] == "New"
+    assert {event["data"]["name"] for event in events if event["event"] == "printer"} >= {"New"}
