@@ -224,7 +224,9 @@ VALUES = st.recursive(
 KEYS = st.sampled_from(["dialect", "answered", "silent", "feeds", "learnt", "round_trip"])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)  # a disk takes its time
 @given(
     st.binary(max_size=200)
     | VALUES.map(lambda value: json.dumps(value).encode())
