@@ -80,10 +80,14 @@ def test_the_questions():
 @both
 def test_only_the_first_question_must_be_answered(dialect):
     first = dialect is not ZPL  # printers may know either of its two alone
-    assert [q.required for q in dialect.queries] == [first] + [False] * (len(dialect.queries) - 1)
-    assert dialect.essential == (dialect.queries[:1] if first else dialect.queries)
+    always = [q for q in dialect.queries if not q.unless_answered]
+    assert [q.required for q in always] == [first] + [False] * (len(always) - 1)
+    assert dialect.essential == tuple(always[:1] if first else always)
     assert len({q.name for q in dialect.queries}) == len(dialect.queries)
-    assert {q.instead_of for q in dialect.queries} <= {"", *(q.name for q in dialect.queries)}
+    assert {name for q in dialect.queries for name in (q.instead_of, q.unless_answered)} <= {
+        "",
+        *(q.name for q in dialect.queries),
+    }
 
 
 def test_by_name():

@@ -61,6 +61,33 @@ def test_ipv4_goes_before_ipv6_and_link_local_comes_last():
 
 
 @pytest.mark.parametrize(
+    "place",
+    [
+        "127.0.0.1",
+        "0.0.0.0",
+        "255.255.255.255",
+        "224.0.0.251",
+        "::1",
+        "::",
+        "ff02::fb",
+        "fe80::1",
+        "::ffff:127.0.0.1",
+        "x",
+    ],
+)
+def test_what_cannot_be_its_own_address_is_none(place):
+    (found,) = dns_sd.printers([EPSON._replace(addresses=(place, "192.168.1.50"))])
+    assert (found.address, found.also) == ("tcp://192.168.1.50:9100", ("tcp://till.local:9100",))
+    (found,) = dns_sd.printers([EPSON._replace(addresses=(place,))])
+    assert (found.address, found.error.code) == ("tcp://till.local:9100", "not-found")
+
+
+def test_an_address_that_it_gave_itself_goes_behind_one_that_it_was_given():
+    (found,) = dns_sd.printers([EPSON._replace(addresses=("169.254.1.2", "192.168.1.50"))])
+    assert (found.address, found.also[0]) == ("tcp://192.168.1.50:9100", "tcp://169.254.1.2:9100")
+
+
+@pytest.mark.parametrize(
     ("host", "port"), [("", 9100), ("bad host.local.", 9100), ("till.local.", 0), ("x" * 300, 9100)]
 )
 def test_what_can_be_no_address_is_left_out(host, port):
@@ -248,8 +275,8 @@ def test_list_finds_by_scan():
 # -- networks of our own --------------------------------------------------------------------------------------------
 
 ADVERTISE = """
-import socket, sys
-from zeroconf import ServiceInfo, Zeroconf
+import socket, sys, threading
+from zeroconf import DNSOutgoing, DNSPointer, ServiceInfo, Zeroconf
 zc = Zeroconf(interfaces=[sys.argv[1]])
 def advertise(type, name, port, server, addresses, **txt):
     zc.register_service(ServiceInfo(type, f"{name}.{type}", port=port, server=server, properties=txt,
@@ -258,6 +285,13 @@ raw = "_pdl-datastream._tcp.local."
 advertise(raw, "Kitchen", 9100, "kitchen.local.", [sys.argv[1]], ty="EPSON TM-T20III", usb_CMD="ESC/POS")
 advertise("_ipp._tcp.local.", "Kitchen", 631, "kitchen.local.", [sys.argv[1]], note="by the stove")
 advertise("_ipp._tcp.local.", "Office", 631, "office.local.", [sys.argv[1]], ty="Laser")
+def announce_what_is_no_service():
+    while True:
+        wrong = DNSOutgoing(0x8400)
+        wrong.add_answer_at_time(DNSPointer(raw, 12, 1, 4500, "evil.example."), 0)
+        zc.send(wrong)
+        threading.Event().wait(0.1)
+threading.Thread(target=announce_what_is_no_service, daemon=True).start()
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -326,9 +360,12 @@ def test_why_hosts_of_a_network_do_not_answer(network):  # noqa: F811
 
 @NEEDED
 def test_a_computer_without_a_network(network):  # noqa: F811
-    """Not even a loopback interface that is up: nothing is found, and nothing breaks."""
-    script = "import rawprint; found = rawprint.discover(1.0); print([one.address for one in found.found if 'tcp' in one.address])"
+    """Not even a loopback interface that is up: nothing is found, a scan says why, and nothing breaks."""
+    script = (
+        "import rawprint; found = rawprint.discover(1.0, scan='10.91.7.0/24');"
+        "print([one.address for one in found.found if 'tcp' in one.address], found.failures['scan'].code)"
+    )
     code, out, err = network.run(
         "-c", f"import subprocess, sys; sys.exit(subprocess.call(['unshare', '-n', sys.executable, '-c', {script!r}]))"
     )
-    assert (code, out) == (0, "[]\n"), err
+    assert (code, out) == (0, "[] open-failed\n"), err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from rawprint.errors import BadReply
 from rawprint.virtual import device
 
 ZPL = DIALECTS["zpl"]
-HQES, HS = ZPL.queries
+HQES, HS, HQES_AGAIN, HS_AGAIN = ZPL.queries
 (HI,) = ZPL.identity
 PATIENCE = 10.0
 LABEL = (Path(__file__).parent / "samples" / "zpl_label.zpl").read_bytes()
@@ -104,8 +105,8 @@ HOST_STATUS_FIELDS = {
     "c": "paused",
     "f": "x-input-buffer-full",
     "g": "other",  # the diagnostic mode prints all that comes as hex
-    "j": "other",  # its settings are lost
-    "k": None,  # a cold head prints
+    "j": None,  # its settings are lost: no source says that this stops it
+    "k": "other",  # "too cold to print"
     "l": "subunit-over-temperature",
     "n": None,  # unused: who leaves it out reads all behind it shifted
     "o": "cover-open",
@@ -262,11 +263,12 @@ def test_the_samples_print_whole():
 def test_the_test_print_says_what_it_is_and_sets_nothing():
     printer = device("zpl")
     assert ask(printer, ZPL.test_print) == b""
-    assert (printer.printed, printer.tickets, printer.fed) == (ZPL.test_print, 1, 0)
-    assert ZPL.test_print.startswith(b"^XA")
+    first, label = ZPL.test_print.split(b"\r\n", 1)
+    assert first == b"~JX", "a format that was broken off would swallow it"
+    assert (printer.printed, printer.tickets, printer.fed) == (label, 1, 0)
     assert b"rawprint: a test print" in ZPL.test_print
     assert {ZPL.test_print[at : at + 3] for at, byte in enumerate(ZPL.test_print) if byte in b"^~"} == {
-        *(b"^XA", b"^FO", b"^A0", b"^FD", b"^FS", b"^XZ"),
+        *(b"~JX", b"^XA", b"^FO", b"^A0", b"^FD", b"^FS", b"^XZ"),
     }, "nothing that a printer keeps, such as ^JU, ^LL, ^PW, ^MN or ~SD"
 
 
@@ -424,3 +426,41 @@ def test_one_answer_is_enough_and_another_may_follow_at_its_time(virtual):
         assert job.wait(PATIENCE)
         assert (job.state, job.evidence) == (rawprint.JobState.DELIVERED, ("acknowledged", "status"))
     assert listener.device.tickets == 1
+
+
+@pytest.mark.parametrize("knows", [b"~HQES\n", b"~HS\n"])
+def test_a_slow_printer_that_knows_one_question(peer, knows):
+    """Its answer takes longer than a usual one; both questions get their time, and the silent one is remembered."""
+    asked = []
+
+    def serve(connection, _):
+        while question := connection.recv(64):
+            asked.append(question)
+            if question == knows and not threading.Event().wait(0.7):
+                connection.sendall(flags() if knows == b"~HQES\n" else host_status())
+
+    capabilities = rawprint.Capabilities()
+    with rawprint.open(peer(serve).address, "zpl", capabilities=capabilities) as printer:
+        assert printer.status(5.0).state is PrinterState.IDLE
+        assert printer.status(5.0).state is PrinterState.IDLE
+    name, other = ("hqes", "hs") if knows == b"~HQES\n" else ("hs", "hqes")
+    assert name in capabilities.answered
+    assert capabilities.silent == {other}
+    assert asked.count(knows) == 4, "one that cannot be compared is asked twice"
+
+
+@pytest.mark.parametrize("clone", ["late", "late-no-hqes"])
+def test_one_that_answers_one_behind_and_is_known_to_answer_one_question(virtual, clone):
+    """What is left over from an earlier connection is no state."""
+    listener = virtual("zpl", clone=clone)
+    name, other = ("hqes", "hs") if clone == "late" else ("hs", "hqes")
+    for fault in (False, True):
+        listener.set("media-empty", fault)
+        for _ in range(3):
+            capabilities = rawprint.Capabilities(answered={name}, silent={other})
+            with rawprint.open(listener.address, "zpl", capabilities=capabilities) as printer:
+                try:
+                    state = printer.status(0.6).state
+                except rawprint.RawprintError:
+                    continue
+            assert state is (PrinterState.STOPPED if fault else PrinterState.IDLE)

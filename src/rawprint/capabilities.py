@@ -63,7 +63,10 @@ class Capabilities:
     def worth_asking(self, dialect: Dialect) -> Iterator[Query]:
         """The queries of a status, in order; decided one by one, as each answer teaches about the next."""
         for query in dialect.queries:
-            if query.required or query.name in self.answered:
+            if query.unless_answered:
+                if query.unless_answered not in self.answered and self.has_answered(dialect):
+                    yield query
+            elif query.required or query.name in self.answered:
                 yield query
             elif query.name in self.promised:
                 if not self._stays_silent(query.name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +21,7 @@ TYPES = (RAW, "_printer._tcp.local.", "_ipp._tcp.local.")
 # second (RFC 6762 section 5.2), for those that missed it.
 _BROWSE = 1.3
 _RESOLVE = 0.3  # seconds for a service whose records did not come with its name
+_BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 _MOST = 256  # services
 _MOST_KEYS, _LONGEST = 64, 256  # of a TXT record, and characters of a value
 
@@ -61,7 +63,14 @@ def browse(timeout: float) -> list[Service]:
         BackendMissing, OpenError: As `find`.
     """
     try:
-        from zeroconf import ServiceBrowser, ServiceInfo, ServiceListener, Zeroconf  # noqa: PLC0415  (70 ms)
+        from zeroconf import (  # noqa: PLC0415  (70 ms)
+            Error,
+            IPVersion,
+            ServiceBrowser,
+            ServiceInfo,
+            ServiceListener,
+            Zeroconf,
+        )
     except ImportError as error:
         raise BackendMissing("DNS-SD needs the package zeroconf", hint="pip install zeroconf") from error
     from threading import Event  # noqa: PLC0415
@@ -80,7 +89,10 @@ def browse(timeout: float) -> list[Service]:
 
     deadline = time.monotonic() + timeout
     try:
-        network = Zeroconf()
+        try:
+            network = Zeroconf(ip_version=IPVersion.All)
+        except OSError:  # a system may have IPv6 and not let it be used
+            network = Zeroconf()
     except OSError as error:
         raise OpenError(
             f"DNS-SD is not possible here: {error.strerror or error}", hint="see whether this computer has a network"
@@ -90,7 +102,10 @@ def browse(timeout: float) -> list[Service]:
         browser = ServiceBrowser(network, list(TYPES), Heard())
         Event().wait(min(_BROWSE, timeout * 0.8))
         for type_, name in list(names):
-            info = ServiceInfo(type_, name)
+            try:
+                info = ServiceInfo(type_, name)
+            except Error:  # anybody may announce anything: that is no service's name
+                continue
             if not info.load_from_cache(network):
                 left = min(_RESOLVE, deadline - time.monotonic())
                 if left > 0:
@@ -129,7 +144,7 @@ def _shown(raw: bytes) -> str:
 def printers(services: Iterable[Service]) -> list[Found]:
     """Those with a raw port, with what the other services of the same host tell of them.
 
-    The address is an IP address, IPv4 before IPv6, which opens on every system; the name, which stays when the address changes and which
+    The address is an IP address, IPv4 before IPv6, one that counts on its link alone last, which opens on every system; the name, which stays when the address changes and which
     not every system can look up, is in `also`. A host that advertises IPP or LPD alone is left out: nobody has said that it
     takes raw bytes.
     """
@@ -142,7 +157,7 @@ def printers(services: Iterable[Service]) -> list[Found]:
     for service in services:
         if service.type != RAW or not service.port:
             continue
-        places = sorted(service.addresses, key=lambda place: (":" in place, place.startswith("fe80")))
+        places = _usable(service.addresses)
         texts = [text for place in [*places, service.host.rstrip(".")] if (text := _address(place, service.port))]
         if not texts:
             continue
@@ -162,6 +177,25 @@ def printers(services: Iterable[Service]) -> list[Found]:
             )
         )
     return found
+
+
+def _usable(places: Iterable[str]) -> list[str]:
+    """Those addresses that can be the printer's own, best first: IPv4, and last what counts on one link alone.
+
+    Loopback and nobody's address would lead to this computer, a multicast one to everybody, and fe80:: without its interface nowhere.
+    """
+    ranked = []
+    for place in places:
+        try:
+            host = ipaddress.ip_address(place)
+        except ValueError:
+            continue
+        nobodys = host.is_loopback or host.is_unspecified or host.is_multicast or host == _BROADCAST
+        if isinstance(host, ipaddress.IPv6Address):
+            nobodys = nobodys or host.ipv4_mapped is not None or (host.is_link_local and not host.scope_id)
+        if not nobodys:
+            ranked.append((host.is_link_local, host.version, place))
+    return [place for *_, place in sorted(ranked, key=lambda each: each[:2])]
 
 
 def _address(host: str, port: int) -> str:

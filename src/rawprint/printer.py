@@ -419,6 +419,11 @@ class Printer:
                     elif only_required or not self.capabilities.missed(query.name):
                         raise self._no_reply()
             if not answers:
+                if not exchanges and not missed:
+                    raise NoReply(
+                        "the printer has left all questions unanswered before, and is not asked any more",
+                        hint="Capabilities.doubt_silence() lets it be asked again; so does a week",
+                    )
                 for query in dialect.essential if not self._unsent else ():
                     if query in self._owed:
                         self.capabilities.learn(query.name, answered=False)
@@ -449,8 +454,9 @@ class Printer:
         until = deadline
         if not query.required:
             now, wait = time.monotonic(), max(_OPTIONAL_WAIT, 3 * self._slowest)
-            if self.dialect is not None and query is self.dialect.queries[0]:
-                wait = min(wait, (deadline - now) / 2)  # another one may answer: it needs time, too
+            if not self._slowest:  # nothing has told yet how long an answer takes here
+                first = self.dialect is not None and query is self.dialect.queries[0]
+                wait = (deadline - now) / 2 if first else deadline - now  # another one may answer: it needs time, too
             until = min(deadline, now + wait)
         if query.instead_of and query.name not in self.capabilities.answered:
             self.capabilities.learn(query.name, answered=False)  # once, whatever comes of it

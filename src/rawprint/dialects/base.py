@@ -36,6 +36,7 @@ class Query(NamedTuple):
             query of a language is required, the exchange is NoReply if all of them stay silent.
         instead_of: Asked once, and only where the query of this name stayed silent on a printer that has
             answered the required one; or where the configuration promises it.
+        unless_answered: Not asked of a printer that is known to answer the query of this name, nor before another answer.
         unless_stopped: Not asked where the answers so far say that the printer stands still: it would not answer then.
         harmless: No printer of this language prints it, not even one that does not know it.
     """
@@ -44,6 +45,7 @@ class Query(NamedTuple):
     request: bytes
     required: bool = False
     instead_of: str = ""
+    unless_answered: str = ""
     unless_stopped: bool = False
     harmless: bool = False
 
@@ -141,7 +143,8 @@ class Dialect:
     @property
     def essential(self) -> tuple[Query, ...]:
         """The queries without whose answers there is no status: the required ones, or else any one of all."""
-        return tuple(query for query in self.queries if query.required) or self.queries
+        unconditional = tuple(query for query in self.queries if not query.unless_answered)
+        return tuple(query for query in unconditional if query.required) or unconditional
 
 
 class Reader:

@@ -19,6 +19,12 @@ from rawprint.status import Reason
 # Older printers and many clones do not know the first one, others only that. lprint sends it with a line feed.
 ERRORS = Query("hqes", b"~HQES\n")
 HOST_STATUS = Query("hs", b"~HS\n", unless_stopped=True)
+# An answer cannot show which question it answers, and clones answer one behind, even on the next connection. Where both questions
+# are answered a wrong one shows; a printer that knows one of them alone and says that nothing is wrong is asked again.
+ERRORS_AGAIN = Query("hqes-again", ERRORS.request, required=True, unless_stopped=True, unless_answered=HOST_STATUS.name)
+HOST_STATUS_AGAIN = Query(
+    "hs-again", HOST_STATUS.request, required=True, unless_stopped=True, unless_answered=ERRORS.name
+)
 HOST_ID = Query("hi", b"~HI\n", harmless=True)  # Z06 p.169; text outside a format prints nothing
 
 _STX, _ETX = 0x02, b"\x03"
@@ -103,8 +109,9 @@ def _host_status(buffer: bytes) -> Decoded | None:
         Reason.OVER_TEMPERATURE: is_set("hot"),
         Reason.LABEL_WAITING: is_set("waiting"),
         Reason.INPUT_BUFFER_FULL: is_set("full"),
-        # Lost settings; and the diagnostic mode, in which it prints all that it gets as hex. A cold head prints.
-        Reason.OTHER: is_set("ram") or is_set("dump"),
+        # The diagnostic mode, in which it prints all that it gets as hex; and a head that is "too cold to print" (Zebra, AirWatch
+        # guide P1058563-003 p.55). Lost settings stop nothing that any source knows of.
+        Reason.OTHER: is_set("dump") or is_set("cold"),
     }
     processing = bool(int(found["formats"]) or int(found["labels"]) or is_set("partial"))
     return Decoded(found.end(), HOST_STATUS, MappingProxyType(reasons), processing)
@@ -148,15 +155,18 @@ def decode(buffer: bytes, asked: tuple[Query, ...]) -> Decoded | None:
         decoded = decoded._replace(used=end + 3)
     else:
         raise BadReply("no ZPL reply", raw=buffer)
-    if decoded is not None and decoded.answers not in asked:
+    if decoded is None or decoded.answers is None:
+        return decoded
+    answers = next((query for query in asked if query.request == decoded.answers.request), None)
+    if answers is None:
         raise BadReply("an answer that nobody asked for", raw=buffer)
-    return decoded
+    return decoded._replace(answers=answers)
 
 
 ZPL = Dialect(
     name="zpl",
     commands=("ZPL", "ZPL2", "ZPLII", "ZPL-II"),
-    queries=(ERRORS, HOST_STATUS),
+    queries=(ERRORS, HOST_STATUS, ERRORS_AGAIN, HOST_STATUS_AGAIN),
     decode=decode,
     max_reply=_FRAME_MAX + 1,
     identity=(HOST_ID,),
@@ -164,5 +174,6 @@ ZPL = Dialect(
     # Measures label length and sets the media and ribbon sensors; feeds some labels (ZDOC, ~JC).
     calibrate=MappingProxyType({"auto": b"~JC"}),
     # No `push_on`: the alerts of `^SX` go out on another connection, which the host must listen on, and stay configured.
-    test_print=b"^XA^FO30,30^A0N,30,30^FDrawprint: a test print^FS^FO30,75^A0N,25,25^FD0123456789 ABCDEF^FS^XZ\r\n",
+    # A format that was broken off would swallow it: `~JX` ends that one, and no other (Z06).
+    test_print=b"~JX\r\n^XA^FO30,30^A0N,30,30^FDrawprint: a test print^FS^FO30,75^A0N,25,25^FD0123456789 ABCDEF^FS^XZ\r\n",
 )

@@ -111,6 +111,9 @@ _ALL = (
     Clone("enq-only", "Answers ENQ and EOT alone and swallows ESC ACK SOH.", dialects=_STAR, enq_only=True),
     # Emulations, and Zebra's own before ~HQES (its programming guide of 2006 has ~HS alone for errors). UNCONFIRMED which
     Clone("no-hqes", "Answers ~HS alone and swallows ~HQES.", dialects=_ZPL, no_hqes=True),
+    Clone(
+        "late-no-hqes", "Answers ~HS alone, and only when the next one arrives.", dialects=_ZPL, late=True, no_hqes=True
+    ),
     # docs.zebra.com, ~HS: twice; a captured ZQ630 answers all the same.
     Clone(
         "silent-when-blocked",
