@@ -6,18 +6,23 @@ import contextlib
 import socket
 import struct
 import threading
+import uuid
 
 import pytest
 
 from rawprint.virtual import Listener, device
 
 
-@pytest.fixture(autouse=True, scope="session")
-def state_home(tmp_path_factory):
-    """What servers that tests start keep is not kept among the files of whoever runs the tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
-        yield
+@pytest.fixture(scope="session")
+def state_homes(tmp_path_factory):
+    """A folder for the states of one worker's tests."""
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(autouse=True)
+def state_home(state_homes, monkeypatch):
+    """What servers that a test starts keep is not among the files of whoever runs the tests, nor another test's."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(state_homes / uuid.uuid4().hex))
 
 
 @pytest.fixture

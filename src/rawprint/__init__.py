@@ -26,11 +26,14 @@ from rawprint.errors import (
     Disconnected,
     JobCanceled,
     JobExpired,
+    JournalError,
+    JournalTaken,
     NoReply,
     OpenError,
     PrinterBusy,
     PrinterNotFound,
     RawprintError,
+    Unsettled,
     Unsupported,
     WriteStalled,
 )
@@ -42,6 +45,7 @@ from rawprint.status import Exchange, PrinterState, PrinterStatus, Reason
 if TYPE_CHECKING:
     from rawprint.aside import AsideWatch, ask_aside
     from rawprint.discovery import Discovery, discover
+    from rawprint.journal import Journal, JournalEntry
     from rawprint.transports import Found
     from rawprint.transports.hotplug import CableWatch
 
@@ -59,8 +63,12 @@ CHANNELS = ("snmp", "epson", "star", "tsc")
 #: Language -> the pins of the connector on which it can open a cash drawer.
 DRAWER_PINS = {name: tuple(dialect.drawer) for name, dialect in _DIALECTS.items()}
 
+#: Language -> what heads a job that is printed once more and may be a copy.
+COPY_MARKS = {name: dialect.copy_mark for name, dialect in _DIALECTS.items()}
+
 __all__ = [
     "CHANNELS",
+    "COPY_MARKS",
     "DIALECTS",
     "DRAWER_PINS",
     "PROMISES",
@@ -80,6 +88,10 @@ __all__ = [
     "JobCanceled",
     "JobExpired",
     "JobState",
+    "Journal",
+    "JournalEntry",
+    "JournalError",
+    "JournalTaken",
     "NoReply",
     "OpenError",
     "PrintQueue",
@@ -90,6 +102,7 @@ __all__ = [
     "PrinterStatus",
     "RawprintError",
     "Reason",
+    "Unsettled",
     "Unsupported",
     "WriteStalled",
     "ask_aside",
@@ -109,6 +122,10 @@ def __getattr__(name: str) -> object:
         from rawprint import discovery, transports  # noqa: PLC0415
 
         return getattr(transports if name == "Found" else discovery, name)
+    if name in {"Journal", "JournalEntry"}:
+        from rawprint import journal  # noqa: PLC0415
+
+        return getattr(journal, name)
     if name == "CableWatch":
         from rawprint.transports import hotplug  # noqa: PLC0415
 

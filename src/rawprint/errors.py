@@ -14,6 +14,9 @@ RawprintError
 ├─ BadReply                          bad-reply        .raw
 ├─ JobCanceled                       canceled         .written
 ├─ JobExpired                        expired
+├─ JournalError                      journal
+│  └─ JournalTaken                   journal-taken
+├─ Unsettled                         unsettled
 └─ Unsupported                       unsupported
 
 The standard library's classes in parentheses are bases too, so that `except TimeoutError` works.
@@ -181,3 +184,21 @@ class Unsupported(RawprintError):
     """The printer, or its language, has no such thing."""
 
     code = "unsupported"
+
+
+class JournalError(RawprintError):
+    """The journal, which keeps jobs over a crash, cannot be used or written."""
+
+    code = "journal"
+
+
+class JournalTaken(JournalError):
+    """Another process has the journal: two of them would print its jobs twice."""
+
+    code = "journal-taken"
+
+
+class Unsettled(RawprintError):
+    """An earlier job may have come out or not, and holds this one up until somebody has said which."""
+
+    code = "unsettled"

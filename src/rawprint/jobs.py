@@ -56,6 +56,7 @@ class Job:
             (after the last byte the printer said that it is idle and nothing is wrong).
         reasons: What the printer said while the job waits or is stopped; may be empty.
         error: Why it is not printed yet, or what ended it.
+        priority: From 1 to 100 (IPP's job-priority); a higher one goes before the lower ones that wait.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Job:
         *,
         expires_at: float = float("inf"),
         kind: Kind = Kind.TICKET,
+        priority: int = 50,
     ) -> None:
         self.id = id
         self.state = JobState.PENDING
@@ -81,6 +83,10 @@ class Job:
         self._data: bytes | memoryview = data
         self._expires_at = expires_at  # monotonic seconds; not begun after that
         self._kind = kind
+        self.priority = priority
+        self._seq: int | None = None  # its number in the journal; None: it is not there
+        self._started = False  # whether the journal has that its first byte may have gone out
+        self._left = False  # the queue was closed before it began; it is kept in the journal
         self._cancel = False
         self._breaks = 0  # how often printing it ran into a bug
         self._written = 0
@@ -108,14 +114,15 @@ class Job:
             until: What to wait for.
 
         Returns:
-            Whether it came to that in time.
+            Whether it came to that in time; False also where the queue was closed, and its journal keeps the job for later.
         """
 
         def done() -> bool:
             return self.ended or (until == "taken" and self.taken)
 
         with self._changed:
-            return self._changed.wait_for(done, timeout)
+            self._changed.wait_for(lambda: done() or self._left, timeout)
+            return done()
 
     def cancel(self) -> bool:
         """Ask that it be not printed, or not to its end; False where it is too late.

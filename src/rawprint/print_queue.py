@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from rawprint import address as addresses
 from rawprint.capabilities import Capabilities
@@ -24,10 +24,12 @@ from rawprint.errors import (
     Disconnected,
     JobCanceled,
     JobExpired,
+    JournalError,
     NoReply,
     OpenError,
     PrinterNotFound,
     RawprintError,
+    Unsettled,
     Unsupported,
 )
 from rawprint.flight import Flight
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rawprint.dialects import Decoded, Dialect
+    from rawprint.journal import Journal, JournalEntry
     from rawprint.printer import Printer
     from rawprint.transports import Transport
 
@@ -84,6 +87,9 @@ _RIGHTS_SETTLE = 2.0
 # These a plug may cure. (Not that it is busy: to try that moves the kernel's drivers, which looks like a plug itself.)
 _CURED_BY_A_PLUG = (PrinterNotFound, AccessDenied, AmbiguousAddress)
 
+AfterUncertain = Literal["hold", "go-on"]
+_JOURNAL_AGAIN = 1.0  # a journal that could not be written: nothing is begun before
+
 _Answer = PrinterStatus | RawprintError
 
 
@@ -120,6 +126,9 @@ class PrintQueue:
         idle_check: float = 5.0,
         wrap: Callable[[Transport], Transport] | None = None,
         observer: Callable[[Decoded | BadReply], None] | None = None,
+        journal: Journal | None = None,
+        name: str | None = None,
+        after_uncertain: AfterUncertain = "go-on",
     ) -> None:
         """Describe the queue; nothing is opened yet.
 
@@ -136,6 +145,11 @@ class PrintQueue:
             idle_check: An idle connection older than this, seconds, is checked before a job's first byte.
             wrap: Puts something around each transport, such as a recorder.
             observer: Called with every decoded reply and push, and with every BadReply.
+            journal: Keeps the jobs over a crash; give it those of `Journal.unfinished` back with `restore`. Without one they end
+                with the process.
+            name: What the journal calls the printer; None: its address.
+            after_uncertain: What becomes of the jobs that wait when one ended `uncertain`: "hold": none begins before `settle`;
+                "go-on": the next one does.
 
         Raises:
             AddressError: The address or the language is none.
@@ -153,6 +167,9 @@ class PrintQueue:
         self._idle_check = idle_check
         self._wrap = wrap
         self._observer = observer
+        self._journal = journal
+        self.name = name or self.address
+        self.after_uncertain: AfterUncertain = after_uncertain
 
         self._commands: SimpleQueue[Job | _Ask | Callable[[], None] | None] = SimpleQueue()
         self._changed = threading.Condition()
@@ -186,6 +203,10 @@ class PrintQueue:
         self._silent_connections = 0
         self._asked_at = 0.0
         self._ack_pause = _ACK_FIRST
+        self._paused = False
+        self._unsettled: set[str] = set()  # ids of uncertain jobs that hold the others up
+        self._broken = 0  # so many bytes may be missing to end what the printer has of a job that was broken off
+        self._ending = 0  # jobs whose end is on its way to the disk
 
     # -- what others call ----------------------------------------------------------------------------------------
 
@@ -205,23 +226,157 @@ class PrintQueue:
         flight = self._flight
         return flight is not None and (flight.printing is not None or bool(flight.awaiting))
 
+    @property
+    def paused(self) -> bool:
+        """Whether `pause` was called, and `resume` not since."""
+        return self._paused
+
     def submit(
-        self, data: bytes | bytearray | memoryview, *, id: str | None = None, expires: float | None = None
+        self,
+        data: bytes | bytearray | memoryview,
+        *,
+        id: str | None = None,
+        expires: float | None = None,
+        priority: int = 50,
+        job_name: str | None = None,
+        kept: Callable[[JournalError | None], None] | None = None,
     ) -> Job:
-        """Queue bytes; returns at once with a pending job.
+        """Queue bytes; returns with a pending job: at once, or where there is a journal, when that has it on disk.
 
         Args:
             data: As the printer shall get them, at least one byte; copied, unless it is bytes or a view of bytes.
             id: The caller's own name for the job.
             expires: Seconds; a job that has not begun by then is not printed any more and ends `expired`.
+            priority: From 1 to 100; a higher one goes before the lower ones that wait.
+            job_name: What people call it, for the journal.
+            kept: With it the call returns at once: it is called when the journal has the job, or could not take it (then the job ends
+                `failed`); from the journal's thread.
 
         Raises:
-            ValueError: No data.
+            ValueError: No data, another priority, or an id that the journal has already.
             JobCanceled: The queue is closed.
+            JournalError: The journal cannot take it: nothing is printed.
         """
         if not data:
             raise ValueError("a job needs at least one byte")
-        return self._submit(_frozen(data), id, expires, Kind.TICKET)
+        if not 1 <= priority <= 100:
+            raise ValueError("a priority is a number from 1 to 100")
+        frozen = _frozen(data)
+        if self._journal is None:
+            return self._submit(frozen, id, expires, Kind.TICKET, priority)
+        answers: SimpleQueue[JournalError | None] = SimpleQueue()
+        if kept is None and id is not None and self._journal.find(id) is not None:
+            raise ValueError(f"the journal has a job {id!r} already")
+        job = self._new(frozen, id, expires, Kind.TICKET, priority)
+        until = None if expires is None else time.time() + expires
+        self._keep(self._journal, job, until, job_name, kept or answers.put)
+        if kept is None and (error := answers.get()) is not None:
+            raise error
+        return job
+
+    def _keep(
+        self,
+        journal: Journal,
+        job: Job,
+        expires: float | None,
+        job_name: str | None,
+        kept: Callable[[JournalError | None], None],
+    ) -> None:
+        """Give the job to the journal, and then to the queue's thread."""
+        job._started = self._begins_at_once
+        if self._on_job is not None:
+            _guarded(self._on_job, job)
+
+        def done(error: JournalError | None) -> None:
+            if error is None:
+                try:
+                    self._post(job)
+                except JobCanceled:  # closed meanwhile: the next process prints it
+                    self._leave(job)
+            else:
+                job._seq, job.error, job._data = None, _kept(error), b""
+                job.state = JobState.FAILED
+                self._tell(job)
+            kept(error)
+
+        job._seq = journal.accept(
+            job.id,
+            self.name,
+            job._data,
+            done,
+            name=job_name,
+            expires=expires,
+            priority=job.priority,
+            started=job._started,
+        )
+
+    @property
+    def _begins_at_once(self) -> bool:
+        """Whether a job's first byte would follow at once, as far as another thread can see."""
+        flight = self._flight
+        return (
+            flight is not None
+            and not (self._pending or self._paused or self._unsettled or self._lets_go)
+            and self._posted == self._arrived
+            and flight.printing is None
+            and not flight.held
+            and time.monotonic() - self._used <= self._idle_check
+        )
+
+    def restore(self, entry: JournalEntry, data: bytes) -> Job:
+        """Take a job of the journal's that an earlier process left: one of which a byte may have gone out ends `uncertain`.
+
+        Args:
+            entry: Of `Journal.unfinished`.
+            data: Its bytes.
+
+        Raises:
+            JobCanceled: The queue is closed.
+        """
+        left = None if entry.expires is None else entry.expires - time.time()
+        job = self._new(data, entry.id, left, Kind.TICKET, entry.priority)
+        job._seq, job._started = entry.seq, entry.started
+        if self._on_job is not None:
+            _guarded(self._on_job, job)
+
+        def interrupted() -> None:
+            job._written = job.bytes_total  # for all that is known
+            job.error = Disconnected(
+                "the program ended while it was printed",
+                hint="look whether it came out before you print it again",
+                lost=True,
+            )
+            self._set(job, JobState.UNCERTAIN)
+
+        self._post(interrupted if entry.started else job)
+        return job
+
+    def settle(self, id: str) -> None:
+        """Somebody has said what became of an uncertain job: those that it holds up go on."""
+
+        def settle() -> None:
+            self._unsettled.discard(id)
+            self._retry_at = min(self._retry_at, time.monotonic())
+
+        self._post(settle)
+
+    def hold_for(self, id: str) -> None:
+        """An uncertain job of an earlier process is not settled: no other one begins before, where `after_uncertain` says so."""
+        self._post(lambda: self._hold_up(id))
+
+    def pause(self) -> None:
+        """Begin no job any more until `resume`; the one in print goes on."""
+        self._pause_or_resume(paused=True)
+
+    def resume(self) -> None:
+        """Begin jobs again."""
+        self._pause_or_resume(paused=False)
+
+    def _pause_or_resume(self, *, paused: bool) -> None:
+        def change() -> None:
+            self._paused = paused
+
+        self._post(change)
 
     def open_drawer(self, pin: int = 2, *, id: str | None = None, expires: float = 10.0) -> Job:
         """Open the cash drawer at the printer: before the jobs that wait, never in the middle of one.
@@ -249,17 +404,23 @@ class PrintQueue:
             )
         return self._submit(commands[pin], id, expires, kind)
 
-    def _submit(self, data: bytes | memoryview, id: str | None, expires: float | None, kind: Kind) -> Job:
-        job = Job(
+    def _new(self, data: bytes | memoryview, id: str | None, expires: float | None, kind: Kind, priority: int) -> Job:
+        if self._close_by is not None:
+            raise JobCanceled("the queue is closed")
+        return Job(
             id or os.urandom(8).hex(),
             data,
             self._changed,
             self._wake,
             expires_at=float("inf") if expires is None else time.monotonic() + expires,
             kind=kind,
+            priority=priority,
         )
-        if self._close_by is not None:
-            raise JobCanceled("the queue is closed")
+
+    def _submit(
+        self, data: bytes | memoryview, id: str | None, expires: float | None, kind: Kind, priority: int = 50
+    ) -> Job:
+        job = self._new(data, id, expires, kind, priority)
         if self._on_job is not None:  # nobody else can wait for it yet
             _guarded(self._on_job, job)
         try:
@@ -366,7 +527,7 @@ class PrintQueue:
         self._post(keep)
 
     def close(self, timeout: float = 5.0) -> None:
-        """End the queue. Pending jobs are canceled; the job in print may finish within `timeout` seconds.
+        """End the queue. Pending jobs are canceled, or stay in the journal; the job in print may finish within `timeout` seconds.
 
         What is then still unfinished ends `uncertain`. A connection or a question that is under way is waited for, too,
         which may take some seconds more. From a callback it returns at once, and the queue ends after that.
@@ -419,7 +580,13 @@ class PrintQueue:
             while not self._commands.empty():
                 self._receive(0)
             while self._pending:
-                self._never_begun(self._pending.popleft(), "the queue was closed before its first byte")
+                job = self._pending.popleft()
+                if job._seq is None:
+                    self._never_begun(job, "the queue was closed before its first byte")
+                else:
+                    self._leave(job)
+            while self._ending:  # their ends are on the way to the disk
+                self._receive(None)
             while self._asks:
                 _guarded(self._asks.popleft().callback, JobCanceled("the queue is closed"))
 
@@ -472,7 +639,12 @@ class PrintQueue:
         self._expire_at = min(self._expire_at, job._expires_at)
         self._arrived += 1
         if job._kind is Kind.TICKET:
-            self._pending.append(job)
+            at = len(self._pending)
+            while at and self._pending[at - 1].priority < job.priority and self._pending[at - 1]._kind is Kind.TICKET:
+                at -= 1
+            self._pending.insert(at, job)
+            if len(self._pending) > 1:
+                self._not_started(job)
         else:
             kicks = [at for at, other in enumerate(self._pending, 1) if other._kind is not Kind.TICKET]
             self._pending.insert(max(kicks, default=0), job)
@@ -482,7 +654,11 @@ class PrintQueue:
         flight, due = self._flight, []
         if self._asks:
             due.append(0.0 if flight is not None else self._away_until)
-        if self._pending:
+        if self._stands_still:
+            due.append(self._expire_at)
+            if flight and self._idle_release is not None and not flight.awaiting:
+                due.append(min(self._used + self._idle_release, time.monotonic() + _LISTEN))
+        elif self._pending:
             waits = flight is not None and (self._held(flight) or (flight.awaiting and self._keeps_back))
             due.append(self._watch_at if waits else self._retry_at)
             due.append(self._expire_at)
@@ -501,6 +677,11 @@ class PrintQueue:
             due.append(self._close_by)
         soonest = min(due, default=float("inf"))
         return None if soonest == float("inf") else max(soonest - time.monotonic(), 0.0)
+
+    @property
+    def _stands_still(self) -> bool:
+        """Whether the jobs that wait do so because somebody said so, or must say something first. A drawer does not."""
+        return bool(self._pending and (self._paused or self._unsettled)) and self._pending[0]._kind is Kind.TICKET
 
     def _held(self, flight: Flight) -> bool:
         """Whether the next job waits because the printer has said that it is stopped."""
@@ -527,21 +708,26 @@ class PrintQueue:
         if self._move is not None and (flight is None or not flight.awaiting):
             self._move()
             self._move = flight = None
+        still = self._stands_still
         held = flight is not None and bool(self._pending) and self._held(flight)
         # A job that is there goes before the question about the last ones, but not for ever: one question in a quarter of
         # a second costs no throughput.
-        prints = self._pending and not held and not self._keeps_back and now >= self._retry_at
+        prints = self._pending and not still and not held and not self._keeps_back and now >= self._retry_at
         watch_at = self._watch_at + _WATCH if prints else self._watch_at
-        if flight is not None and (flight.awaiting or held) and now >= watch_at:
+        if still:
+            self._say_why()
+        if flight is not None and (flight.awaiting or (held and not still)) and now >= watch_at:
             self._watch(flight)
-        elif self._pending and not held:
+        elif self._pending and not held and not still:
             if now >= self._retry_at and not self._give_way(flight, now):
                 self._print(self._pending[0])
-        elif not self._pending and (flight is None or not flight.awaiting):
+        elif (not self._pending or still) and (flight is None or not flight.awaiting):
             if now >= self._polling.at:
                 self._poll()
             elif flight is not None:
                 self._idle(flight)
+        if self._pending:
+            self._not_started(self._pending[0])
 
     def _give_way(self, flight: Flight | None, now: float) -> bool:
         """Whether no job may begin now, as another computer's turn has come, or as the printer is about to be another."""
@@ -573,7 +759,8 @@ class PrintQueue:
         """End pending jobs that were canceled, or whose time is up."""
         if self._look_through:
             self._look_through = False
-            for job in [job for job in self._pending if job._cancel or self._close_by is not None]:
+            closed = self._close_by is not None
+            for job in [job for job in self._pending if job._cancel or (closed and job._seq is None)]:
                 self._pending.remove(job)
                 self._never_begun(job, "canceled before its first byte")
         now = time.monotonic()
@@ -652,7 +839,7 @@ class PrintQueue:
                     "the connection was closed before the printer had finished",
                     hint="look whether it came out before you print it again",
                 )
-                self._set(job, JobState.UNCERTAIN)
+                self._interrupted(job)
 
     def _lost(self, error: Disconnected) -> bool:
         """The connection ended by itself; whether jobs come back from it that are to be printed on the next."""
@@ -670,7 +857,11 @@ class PrintQueue:
         for job in (*again, *uncertain):
             job.error = _kept(error)
             job.reasons = {}
-            self._set(job, JobState.PENDING if job in again else JobState.UNCERTAIN)
+            if job in again:
+                self._set(job, JobState.PENDING)
+                self._not_started(job)
+            else:
+                self._interrupted(job)
         self._pending.extendleft(reversed(again))
         self._expire_at = min([self._expire_at, *(job._expires_at for job in again)])
         return bool(again)
@@ -765,10 +956,14 @@ class PrintQueue:
         if self._held(flight):
             self._hold(flight)
             return
+        if not self._starts(job):
+            return
         self._pending.popleft()
         job.error = None
         job.reasons = {}
         job.state = JobState.PROCESSING  # told with the first byte, not before it
+        if self._broken and self._dialect is not None:
+            flight.printer.precede(bytes(self._broken) + self._dialect.resync)
         flight.begin(job)
         told = 0.0
 
@@ -792,6 +987,32 @@ class PrintQueue:
                 self._back_off()
         else:
             self._given(job, flight)
+
+    def _starts(self, job: Job) -> bool:
+        """Whether it is on disk that the job's first byte may go out."""
+        if job._seq is None or job._started or self._journal is None:
+            return True
+        try:
+            self._journal.start(job._seq)
+        except JournalError as error:
+            self._retry_at = time.monotonic() + _JOURNAL_AGAIN
+            self._not_ready(job, error)
+            return False
+        job._started = True
+        return True
+
+    def _not_started(self, job: Job) -> None:
+        """A job of which it is on disk that it may have begun, and which waits."""
+        if job._started and job._seq is not None and self._journal is not None:
+            job._started = False
+            self._journal.start(job._seq, started=False)
+
+    def _leave(self, job: Job) -> None:
+        """The queue is closed, and the journal has the job for the next process."""
+        self._not_started(job)
+        job._left = True
+        with self._changed:
+            self._changed.notify_all()
 
     def _ready_for_kick(self, job: Job, flight: Flight) -> bool:
         """Whether the printer takes a command at once: what waits in a buffer may open the drawer unattended, later.
@@ -835,6 +1056,7 @@ class PrintQueue:
         self._back_to_normal()
         self._polling.later()
         self._silent_since = None
+        self._broken = 0
         self._ack_pause = _ACK_FIRST
         if len(flight.awaiting) == 1:
             self._watch_at = self._used + _WATCH_FIRST
@@ -845,7 +1067,11 @@ class PrintQueue:
         flight.printing = None
         job.error = _kept(error)
         job.reasons = {}
-        self._set(job, JobState.UNCERTAIN if self._close_by is not None else JobState.CANCELED)
+        if self._close_by is not None:
+            self._interrupted(job)
+        else:
+            self._must_resync(job)
+            self._set(job, JobState.CANCELED)
         # The printer holds half a job. The next one at least begins on a connection of its own.
         self._release()
 
@@ -901,10 +1127,53 @@ class PrintQueue:
         job.error = error
         self._set(job, JobState.CANCELED)
 
+    def _interrupted(self, job: Job) -> None:
+        """Of a job that was begun nobody knows whether it came out."""
+        self._must_resync(job)
+        self._set(job, JobState.UNCERTAIN)
+
+    def _must_resync(self, job: Job) -> None:
+        """The printer may wait for the rest of the job: what comes next must not become that."""
+        if self._dialect is not None and self._dialect.resync:
+            self._broken = max(self._broken, job.bytes_total - job.bytes_accepted)
+
+    def _hold_up(self, id: str) -> None:
+        if self.after_uncertain == "hold":
+            self._unsettled.add(id)
+
+    def _say_why(self) -> None:
+        """To the first of the jobs that wait for a person."""
+        job = self._pending[0]
+        if self._unsettled and not isinstance(job.error, Unsettled):
+            job.error = Unsettled(
+                f"the job {min(self._unsettled)} may have come out, or not: nothing is printed before somebody says which",
+                hint="look at the printer, then resolve that job: print it again, or discard it",
+            )
+            self._tell(job)
+
     def _set(self, job: Job, state: JobState) -> None:
+        if state is JobState.UNCERTAIN:
+            self._hold_up(job.id)
+        if state.ended and job._seq is not None and self._journal is not None:
+            self._ending += 1
+            self._journal.end(
+                job._seq,
+                state,
+                lambda _: self._commands.put(lambda: self._ended(job, state)),
+                bytes_accepted=job.bytes_accepted,
+                evidence=job.evidence,
+                error=job.error,
+            )
+            return
         job.state = state
         if state.ended:
             job._data = b""  # others may keep the job for long
+        self._tell(job)
+
+    def _ended(self, job: Job, state: JobState) -> None:
+        """Its end is on disk: now it can be told."""
+        self._ending -= 1
+        job.state, job._data = state, b""
         self._tell(job)
 
     def _tell(self, job: Job) -> None:

@@ -199,6 +199,10 @@ class Printer:
                     )
         return written
 
+    def precede(self, data: bytes) -> None:
+        """Have these bytes go out before the next job's first one; they are no part of what `print` counts."""
+        self._unsent = self._unsent + data
+
     def unacknowledged(self) -> int:
         """Of the bytes taken so far, how many the far side has not confirmed yet."""
         return self.transport.unacknowledged()

@@ -16,9 +16,10 @@ from websockets.datastructures import Headers
 from websockets.http11 import Response
 from websockets.protocol import State
 
-from rawprint import RawprintError, __version__
+from rawprint import JournalError, JournalTaken, RawprintError, __version__
 from rawprint_server import messages
 from rawprint_server.access import host_allowed, origin_allowed
+from rawprint_server.config import seconds
 from rawprint_server.hub import Hub
 from rawprint_server.messages import PROTOCOL
 from rawprint_server.metrics import Counts
@@ -33,12 +34,14 @@ if TYPE_CHECKING:
     from websockets.http11 import Request
     from websockets.typing import Subprotocol
 
+    from rawprint import Journal
     from rawprint_server.config import Config
 
 log = logging.getLogger(__name__)
 
 FORBIDDEN = 4403  # close code for a page whose origin is not allowed
 REASON_BYTES = 123  # what fits into a close frame
+JOURNAL = "jobs.db"
 FOREIGN_BYTES = 1024  # longest message that is taken in, and thrown away, while a foreign page is being closed
 CLOSE_SECONDS = 2.0  # how long a client may take over the end of its connection
 ORIGIN_LOGGED = 100  # characters of an origin that are logged
@@ -75,17 +78,20 @@ class App:
 
     Args:
         config: A checked configuration. Port 0 means one that is free; `port` says which.
-        state: Folder where is kept what the printers have shown of themselves; None: it is not kept.
+        state: Folder where the jobs are kept, and what the printers have shown of themselves; None: nothing is.
         cables: Whether to notice what is plugged in and out on this machine.
 
     Raises:
         ListenError: The port is taken, or may not be used.
+        JournalTaken: Another server has that folder.
     """
 
     def __init__(self, config: Config, state: Path | None = None, *, cables: bool = False) -> None:
         self.port = 0
         self._cables = cables
         self._records = Records(state)
+        self._state = state
+        self._journal: Journal | None = None
         self._config = config
         self._hub: Hub
         self._servers: list[Server] = []
@@ -99,12 +105,21 @@ class App:
 
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._records.load)
+        await self._open_journal()
         self._hub = Hub(
             self._config.printers,
             max_message_bytes=self._config.server.max_message_bytes,
             records=self._records,
+            journal=self._journal,
         )
-        sockets = _listen(self._config.server.port)
+        try:
+            sockets = _listen(self._config.server.port)
+        except ListenError:
+            await self._hub.close()
+            if self._journal is not None:
+                self._journal.close()
+            raise
+        self._hub.recover()
         self.port = sockets[0].getsockname()[1]
         for listening in sockets:
             server = await serve(
@@ -138,6 +153,8 @@ class App:
             session.stop()
         self._hub.stop()
         await self._hub.close()
+        if self._journal is not None:
+            await asyncio.to_thread(self._journal.close)
         await self._records.close()
         for session in self._sessions:
             session.leave()
@@ -147,6 +164,25 @@ class App:
                 connection.transport.abort()
         await asyncio.gather(*(server.wait_closed() for server in self._servers))
 
+    async def _open_journal(self) -> None:
+        if self._state is None:
+            return
+        from rawprint import Journal  # noqa: PLC0415 - SQLite is loaded where there is something to keep
+
+        server = self._config.server
+        try:
+            self._journal = await asyncio.to_thread(
+                Journal,
+                self._state / JOURNAL,
+                durability=server.durability,
+                remember=seconds(server.remember) or 0.0,
+                keep_data=seconds(server.keep_data) or 0.0,
+            )
+        except JournalTaken:
+            raise
+        except JournalError as error:  # a till that does not print at all is worse
+            log.warning("NO JOB SURVIVES THE END OF THIS SERVER: %s; %s", error.message, error.hint)
+
     def apply(self, config: Config) -> None:
         """Takes over another configuration as the server runs: printers, origins, the longest message.
 
@@ -154,7 +190,9 @@ class App:
         """
         before, self._config = self._config, config
         if _lasting(before) != _lasting(config):
-            log.warning("another host, port or state_dir takes a restart of the server")
+            log.warning(
+                "another host, port, state_dir, durability, remember or keep_data takes a restart of the server"
+            )
         for session, origins in self._sessions.items():  # before they could hear what is new
             session.limit(config.server.max_message_bytes)
             if not self._origin_allowed(origins):
@@ -223,7 +261,11 @@ class App:
             return response
         path = _path(request)
         if path == "/health":
-            health = messages.Health(version=__version__, printers=len(self._config.printers))
+            health = messages.Health(
+                version=__version__,
+                printers=len(self._config.printers),
+                durability="none" if self._journal is None else self._journal.durability,
+            )
             return _response(200, messages.encode(health), "application/json")
         if path == "/schema.json":
             from rawprint_server.schema import document  # noqa: PLC0415 - hardly anybody asks
@@ -259,7 +301,8 @@ class App:
 
 def _lasting(config: Config) -> object:
     """What stays as it is until the server is restarted."""
-    return config.server.host, config.server.port, config.server.state_dir
+    server = config.server
+    return server.host, server.port, server.state_dir, server.durability, server.remember, server.keep_data
 
 
 def _native_if_offered(_connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:

@@ -36,6 +36,9 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # `tomllib` takes quadratic time over the parts of a key: minutes where a file is one long key.
 _LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){20}""")
 
+_TIME = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)([smhd])")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
 _Millimetres: TypeAlias = Annotated[float, Meta(gt=0, le=5000)]
 
 
@@ -83,7 +86,10 @@ class ServerConfig(Struct, frozen=True):
     """Table `[server]`; a client whose unread frames are more than `max_outbox_bytes` is cut off.
 
     Attributes:
-        state_dir: Folder where the server keeps what it learns of printers; None: see `state_folder`.
+        state_dir: Folder where the server keeps its jobs and what it learns of printers; None: see `state_folder`.
+        durability: What an accepted job survives: "power": the end of the machine, too; "process": that of the server alone.
+        remember: How long an ended job, and so its id, is remembered, such as "24h".
+        keep_data: How long its bytes are kept after its end; "0s": not at all. Those of an uncertain one are kept until it is settled.
     """
 
     host: str = "127.0.0.1"
@@ -92,6 +98,9 @@ class ServerConfig(Struct, frozen=True):
     max_outbox_bytes: Annotated[int, Meta(ge=65536, le=1 << 30)] = 8 * 1024 * 1024
     join_commands: bool = True
     state_dir: str | None = None
+    durability: Literal["power", "process"] = "power"
+    remember: str = "24h"
+    keep_data: str = "1h"
 
 
 class PrinterConfig(Struct, frozen=True):
@@ -104,6 +113,10 @@ class PrinterConfig(Struct, frozen=True):
         channels: Names from `CHANNELS` that are asked beside the printer's own connection; `NAME:PORT` at another port.
         encoding: Python codec for plain text; None: UTF-8.
         drawer_open: The level of the drawer's pin that means open; None: unknown, so the drawer is not reported.
+        expires: A job that has not begun by then is not printed any more, such as "4h"; "never": there is no such time.
+        after_uncertain: When a job may have come out or not, "hold": nothing else is printed before somebody has said which; "go-on":
+            the next one is; "print-marked": it is printed once more, headed as a possible copy. None: "hold" for the
+            languages of label printers, "go-on" for others.
     """
 
     address: str
@@ -119,6 +132,8 @@ class PrinterConfig(Struct, frozen=True):
     encoding: Annotated[str, Meta(max_length=64)] | None = None
     cut: Literal["none", "partial", "full"] | None = None
     drawer_open: Literal["high", "low"] | None = None
+    expires: str = "4h"
+    after_uncertain: Literal["hold", "go-on", "print-marked"] | None = None
 
 
 class AccessConfig(Struct, frozen=True):
@@ -149,6 +164,20 @@ class Config(Struct, frozen=True):
 def shared(printer: PrinterConfig) -> bool:
     """Whether the printer's connection is left to others when it is idle: by default where it is in the network."""
     return parse_address(printer.address).scheme == "tcp" if printer.share is None else printer.share
+
+
+def seconds(text: str) -> float | None:
+    """A time such as "30s", "10m", "4h" or "7d"; None for "never".
+
+    Raises:
+        ValueError: It is none, or longer than 1,000 days.
+    """
+    if text == "never":
+        return None
+    found = _TIME.fullmatch(text)
+    if found is None or (value := float(found[1]) * _UNITS[found[2]]) > 1000 * 86400:
+        raise ValueError(text)
+    return value
 
 
 def default_path() -> Path:
@@ -382,7 +411,20 @@ def _check_server(values: dict[str, Any]) -> Iterator[_Fault]:
             f"{_shown(host)} is not this machine's loopback address",
             f"Use one of {', '.join(_LOOPBACK)}: other machines cannot be served yet.",
         )
+    for key in ("remember", "keep_data"):
+        yield from _check_time(("server", key), values.get(key))
     yield from _check_path(("server", "state_dir"), values, "folder", "Leave it out for this user's own folder.")
+
+
+def _check_time(path: KeyPath, value: object, *, never: bool = False) -> Iterator[_Fault]:
+    if value is None:
+        return
+    try:
+        fits = seconds(str(value)) is not None or never
+    except ValueError:
+        fits = False
+    if not fits:
+        yield _Fault(path, f"{_shown(str(value))} is no time", 'Write it like "30s", "10m", "4h" or "7d".')
 
 
 def _check_access(values: dict[str, Any]) -> Iterator[_Fault]:
@@ -417,6 +459,7 @@ def _check_path(path: KeyPath, values: dict[str, Any], what: str, hint: str) -> 
 
 def _check_printer(name: str, values: dict[str, Any], seen: dict[str, str]) -> Iterator[_Fault]:
     path = ("printers", name)
+    yield from _check_time((*path, "expires"), values.get("expires"), never=True)
     dialect = values.get("dialect", "")  # None: not even text
     scheme = ""
     if (text := values.get("address")) is not None:

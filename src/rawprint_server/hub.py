@@ -18,11 +18,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from rawprint import (
+    COPY_MARKS,
     DRAWER_PINS,
     AsideWatch,
     CableWatch,
@@ -34,14 +35,16 @@ from rawprint import (
     PrinterStatus,
     PrintQueue,
     RawprintError,
+    Unsupported,
     __version__,
     discover,
     parse_address,
 )
 from rawprint_server import heap, messages
-from rawprint_server.config import shared
+from rawprint_server.config import seconds, shared
 from rawprint_server.messages import (
     CapabilitiesView,
+    Failure,
     FoundView,
     JobView,
     Media,
@@ -55,9 +58,9 @@ from rawprint_server.records import Records
 from rawprint_server.words import Words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
-    from rawprint import Found, Job
+    from rawprint import Found, Job, Journal, JournalEntry, JournalError
     from rawprint_server.config import PrinterConfig
 
 log = logging.getLogger(__name__)
@@ -79,6 +82,8 @@ LIVE_POLL_OF_MANY = 0.85
 MANY = 100
 ASIDE_POLL = 2.0  # seconds between two questions on another channel than the print connection
 AGE_TOLD = 10.0  # seconds by which the last answer of a shared printer must have become younger to be news by itself
+
+LABELS = frozenset({"tspl", "zpl"})  # languages of label printers
 
 _GOOD_ENDS = frozenset({JobState.COMPLETED, JobState.DELIVERED})
 _NOTHING_PRINTED = frozenset({JobState.FAILED, JobState.CANCELED, JobState.EXPIRED})
@@ -115,6 +120,12 @@ class TooLate(RawprintError):
     """The job has ended, or all its bytes are with the printer."""
 
     code = "too-late"
+
+
+class NotUncertain(RawprintError):
+    """Only a job that ended `uncertain`, and that nobody has settled yet, can be settled."""
+
+    code = "not-uncertain"
 
 
 class _Printer:
@@ -182,6 +193,7 @@ class _Known:
     job: Job | None = None  # until it has ended
     view: JobView = field(init=False)  # as last told
     passed: JobView | None = None  # what the queue's thread passed on last
+    kept: asyncio.Future[None] | None = None  # until it is in the journal
     waiters: dict[asyncio.Future[JobView], bool] = field(default_factory=dict)  # -> until its end
 
     def is_of(self, printer: _Printer, data: bytes | memoryview) -> bool:
@@ -217,15 +229,22 @@ class Hub:
         printers: Their configurations.
         max_message_bytes: Told to clients.
         records: What is known of printers from before; what they show is put there.
+        journal: Keeps the jobs over a crash; see `recover`.
 
     Raises:
         AddressError: A printer's address is none.
     """
 
     def __init__(
-        self, printers: Mapping[str, PrinterConfig], *, max_message_bytes: int = 0, records: Records | None = None
+        self,
+        printers: Mapping[str, PrinterConfig],
+        *,
+        max_message_bytes: int = 0,
+        records: Records | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self._records = records or Records(None)
+        self._journal = journal
         self.max_message_bytes = max_message_bytes
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
@@ -266,8 +285,9 @@ class Hub:
         *,
         job_name: str | None = None,
         expires: float | None = None,
+        priority: int = 50,
     ) -> JobView:
-        """Takes a job; never blocks.
+        """Takes a job; never blocks. Where there is a journal it is not acknowledged before `kept`.
 
         Args:
             name: The printer.
@@ -276,7 +296,8 @@ class Hub:
                 job, which is returned as it stands and not printed again; unless nothing of it was printed and it
                 ended `failed`, `canceled` or `expired`: then it is tried anew.
             job_name: What people call it.
-            expires: Seconds; a job that has not begun by then is not printed.
+            expires: Seconds; a job that has not begun by then is not printed. None: what the configuration says of the printer.
+            priority: From 1 to 100; a higher one goes before the lower ones that wait.
 
         Raises:
             UnknownPrinter: There is no such printer.
@@ -285,7 +306,38 @@ class Hub:
             JobCanceled: The server is ending.
         """
         printer = self._printer(name)
-        return self._take(printer, data, id, job_name, lambda key: printer.queue.submit(data, id=key, expires=expires))
+        if expires is None:
+            expires = seconds(printer.config.expires)
+
+        def submit(known: _Known, key: str) -> Job:
+            if self._journal is None:
+                return printer.queue.submit(data, id=key, expires=expires, priority=priority)
+            known.kept = self._loop.create_future()
+            return printer.queue.submit(
+                data,
+                id=key,
+                expires=expires,
+                priority=priority,
+                job_name=job_name,
+                kept=lambda error: self._post(self._kept, known, error),
+            )
+
+        return self._take(printer, data, id, job_name, submit)
+
+    def _kept(self, known: _Known, error: JournalError | None) -> None:
+        """The journal has the job, or could not take it."""
+        kept, known.kept = known.kept, None
+        if kept is not None and not kept.done():
+            if error is None:
+                kept.set_result(None)
+            else:
+                kept.set_exception(error)
+                kept.exception()  # perhaps nobody waits for it
+
+    def kept(self, id: str) -> asyncio.Future[None] | None:
+        """What to wait for before the job is acknowledged; None: nothing. It raises JournalError where the job is not kept."""
+        known = self._known.get(id)
+        return None if known is None else known.kept
 
     def open_drawer(self, name: str, pin: int = 2, id: str | None = None) -> JobView:
         """Opens the cash drawer, soon or not at all; see `PrintQueue.open_drawer`.
@@ -296,7 +348,7 @@ class Hub:
         """
         printer = self._printer(name)
         return self._take(
-            printer, b"\0drawer %d" % pin, id, "drawer", lambda key: printer.queue.open_drawer(pin, id=key)
+            printer, b"\0drawer %d" % pin, id, "drawer", lambda _, key: printer.queue.open_drawer(pin, id=key)
         )
 
     def _take(
@@ -305,9 +357,9 @@ class Hub:
         data: bytes | memoryview,
         id: str | None,
         name: str | None,
-        submit: Callable[[str], Job],
+        submit: Callable[[_Known, str], Job],
     ) -> JobView:
-        again = self._known.get(id) if id is not None else None
+        again = self._find(id) if id is not None else None
         if again is not None:
             if not again.is_of(printer, data):
                 raise IdConflict(
@@ -326,8 +378,10 @@ class Hub:
         known = _Known(printer, name, id is not None, datetime.now(UTC), data if id is not None else None)
         key = id or os.urandom(8).hex()
         printer.live[key] = known  # before the printer's thread may tell of it
+        if again is not None and self._journal is not None:
+            self._journal.forget(key)
         try:
-            job = submit(key)
+            job = submit(known, key)
         except BaseException:  # no memory or no thread left: it would count as busy for ever
             del printer.live[key]
             raise
@@ -351,6 +405,95 @@ class Hub:
             self._tell(messages.JobEvent(known.view))
         self._refresh(printer)
         return known.view
+
+    def _find(self, id: str) -> _Known | None:
+        """The job of that id, if it is remembered here or in the journal."""
+        known = self._known.get(id)
+        if known is not None or self._journal is None:
+            return known
+        entry = self._journal.find(id)
+        return None if entry is None or entry.ended is None else self._remember(entry)
+
+    def _remember(self, entry: JournalEntry) -> _Known:
+        """A job that has ended, from the journal."""
+        printer = self._printers.get(entry.printer) or _Gone(entry.printer)
+        known = _Known(printer, entry.name, True, _at(entry.created), None, entry.digest)  # type: ignore[arg-type]
+        known.view = _view(entry)
+        known.begun = entry.bytes_accepted > 0 or bool(entry.error and entry.error.get("written"))
+        self._known[entry.id] = known
+        self._forget_oldest(known, entry.id)
+        return known
+
+    def recover(self) -> None:
+        """Takes up what an earlier process left in the journal: jobs that had not begun are printed, others end `uncertain`."""
+        if self._journal is None:
+            return
+        for entry in self._journal.ended(ENDED_JOBS):
+            self._remember(entry)
+        for entry in self._journal.unsettled():
+            if (printer := self._printers.get(entry.printer)) is not None:
+                printer.queue.hold_for(entry.id)
+        left = self._journal.unfinished()
+        for entry, data in left:
+            printer = self._printers.get(entry.printer)
+            if printer is None:
+                error = UnknownPrinter(
+                    f"no printer is named {entry.printer!r} any more", hint="Print it on another one."
+                )
+                state = "uncertain" if entry.started else "failed"
+                self._journal.end(entry.seq, state, lambda _: None, error=error)
+                log.error("%s: %s", state, error.message, extra={"job": entry.id, "printer": entry.printer})
+                continue
+            known = _Known(printer, entry.name, True, _at(entry.created), None, entry.digest)
+            known.view = _view(entry)
+            printer.live[entry.id] = self._known[entry.id] = known
+            printer.waiting += entry.bytes_total
+            printer.pending += 1
+            self._pending += 1
+            known.job = printer.queue.restore(entry, data)
+        if left:
+            log.warning("%d jobs of before were in the journal", len(left))
+
+    async def resolve(self, id: str, action: str) -> JobView:
+        """Settles an uncertain job, so that those which it holds up go on.
+
+        Args:
+            id: The job.
+            action: "print-again": once more, as a new job, which is returned; "discard": it came out, or is not wanted.
+
+        Raises:
+            UnknownJob: No job that is remembered has the id.
+            NotUncertain: There is nothing to settle.
+            UnknownPrinter, QueueFull, JobCanceled: As `submit`.
+            JournalError: It could not be noted.
+        """
+        known = self._find(id)
+        if known is None:
+            raise self._unknown(id)
+        entry = None if self._journal is None else await asyncio.to_thread(self._journal.find, id)
+        if known.view.state != JobState.UNCERTAIN or (entry is not None and entry.settled):
+            raise NotUncertain(
+                f"the job {id!r} is {known.view.state}{', and settled' if entry and entry.settled else ''}",
+                hint="Look at jobs.list for those that are uncertain.",
+            )
+        view = known.view
+        if action == "print-again":
+            data = (
+                None
+                if self._journal is None or entry is None
+                else await asyncio.to_thread(self._journal.data, entry.seq)
+            )
+            if data is None:
+                raise Unsupported("the bytes of the job are kept no more", hint="Send it again as a new job.")
+            # The same id each time: to say it twice prints once.
+            view = self.submit(known.view.printer, data, f"{id}~again", job_name=known.name, priority=100)
+            if (kept := self.kept(view.id)) is not None:
+                await kept
+        if self._journal is not None:
+            await asyncio.to_thread(self._journal.settle, id)
+        if isinstance(known.printer, _Printer):
+            known.printer.queue.settle(id)
+        return view
 
     async def until(self, id: str, *, ended: bool) -> JobView:
         """Waits until the job has ended, or until every byte of it was taken.
@@ -484,7 +627,7 @@ class Hub:
         """The server itself."""
         return ServerView(
             __version__,
-            self._memory,
+            self._memory if self._journal is None else self._journal.name,
             self._started,
             self.names(),
             self.max_message_bytes,
@@ -634,7 +777,8 @@ class Hub:
             self._post(self._failed, printer, queue.address, error)
 
         address = parse_address(config.address)
-        capabilities = self._records.get(str(address), config.dialect or getattr(address, "dialect", None))
+        dialect = config.dialect or getattr(address, "dialect", None)
+        capabilities = self._records.get(str(address), dialect)
         capabilities.promised, capabilities.drawer_open = frozenset(config.promises), config.drawer_open or ""
         queue = PrintQueue(
             config.address,
@@ -644,6 +788,9 @@ class Hub:
             on_failure=on_failure,
             capabilities=capabilities,
             idle_release=_idle_release(config),
+            journal=self._journal,
+            name=name,
+            after_uncertain=_after_uncertain(config, dialect),
         )
         printer = _Printer(name, config, queue, capabilities)
         self._heed(printer)
@@ -700,6 +847,7 @@ class Hub:
         printer.capabilities.promised = frozenset(config.promises)
         printer.capabilities.drawer_open = config.drawer_open or ""
         queue.keep(_idle_release(config))
+        queue.after_uncertain = _after_uncertain(config, printer.dialect)
         if (before.address, before.channels) != (config.address, config.channels):
             if printer.asides is not None:
                 self._in_background(printer.asides.close)
@@ -725,7 +873,7 @@ class Hub:
         else:
             del self._printers[printer.name]
         self._printers[name] = printer
-        printer.name = name
+        printer.name = printer.queue.name = name
         for known in printer.live.values():
             known.view = msgspec.structs.replace(known.view, printer=name)
             self._tell(messages.JobEvent(known.view))
@@ -744,7 +892,10 @@ class Hub:
             self._in_background(lambda: _close(printer))
 
     def _in_background(self, work: Callable[[], None]) -> None:
-        task = asyncio.ensure_future(asyncio.to_thread(work))
+        self._in_background_task(asyncio.to_thread(work))
+
+    def _in_background_task(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
@@ -807,6 +958,8 @@ class Hub:
         del printer.live[view.id]
         printer.waiting -= view.bytes_total - view.bytes_accepted
         printer.ended[view.state] += 1
+        if view.state == JobState.UNCERTAIN and printer.config.after_uncertain == "print-marked":
+            self._in_background_task(self._print_marked(printer, view))
         printer.bytes += view.bytes_accepted
         known.data = known.job = None
         if view.bytes_total >= heap.LARGE:
@@ -823,10 +976,25 @@ class Hub:
             why,
             extra={"job": view.id, "printer": view.printer},
         )
+        self._forget_oldest(known, view.id)
+
+    def _forget_oldest(self, known: _Known, id: str) -> None:
         ended = self._ended[known.named]
-        ended.append(view.id)
+        ended.append(id)
         while len(ended) > (NAMED_JOBS if known.named else ENDED_JOBS):
             del self._known[ended.popleft()]
+
+    async def _print_marked(self, printer: _Printer, view: JobView) -> None:
+        """Once more, headed as a possible copy."""
+        mark = COPY_MARKS.get(printer.dialect or "")
+        entry = None if self._journal is None else await asyncio.to_thread(self._journal.find, view.id)
+        data = (
+            None if self._journal is None or entry is None else await asyncio.to_thread(self._journal.data, entry.seq)
+        )
+        if not mark or data is None or view.id.endswith("~copy"):
+            return
+        with suppress(RawprintError):
+            self.submit(printer.name, mark + data, f"{view.id}~copy", job_name=view.name, priority=100)
 
     def _heard(self, printer: _Printer, address: str, status: PrinterStatus) -> None:
         if address != printer.address:
@@ -897,13 +1065,17 @@ class Hub:
             raise UnknownPrinter(f"no printer is named {name[:100]!r}", hint=f"The printers are: {names}.") from None
 
     def _remembered(self, id: str) -> _Known:
-        known = self._known.get(id)
+        known = self._find(id)
         if known is None:
-            raise UnknownJob(
-                f"no job has the id {id[:256]!r}",
-                hint=f"The server remembers the {NAMED_JOBS} jobs with an id of the client's that ended last.",
-            )
+            raise self._unknown(id)
         return known
+
+    @staticmethod
+    def _unknown(id: str) -> UnknownJob:
+        return UnknownJob(
+            f"no job has the id {id[:256]!r}",
+            hint=f"The server remembers the {NAMED_JOBS} jobs with an id of the client's that ended last.",
+        )
 
     def _ask(self, printer: _Printer, timeout: float) -> asyncio.Future[_Answer]:
         asking: asyncio.Future[_Answer] = self._loop.create_future()
@@ -914,6 +1086,41 @@ class Hub:
 
         printer.queue.ask(lambda answer: self._post(settle, answer), timeout)
         return asking
+
+
+class _Gone(NamedTuple):
+    """A printer that an ended job names, and that is configured no more."""
+
+    name: str
+
+
+def _at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _view(entry: JournalEntry) -> JobView:
+    """What the wire shows of a job in the journal."""
+    error = entry.error
+    return JobView(
+        id=entry.id,
+        printer=entry.printer,
+        name=entry.name,
+        state=JobState(entry.state),
+        bytes_total=entry.bytes_total,
+        bytes_accepted=entry.bytes_accepted,
+        evidence=entry.evidence,
+        reasons={},
+        error=None if error is None else Failure(error["code"], error["message"], error["hint"]),
+        created=_at(entry.created),
+        ended=None if entry.ended is None else _at(entry.ended),
+    )
+
+
+def _after_uncertain(config: PrinterConfig, dialect: str | None) -> Literal["hold", "go-on"]:
+    """A label that is printed twice sends a parcel twice, so somebody looks first; a receipt's till has a queue in front of it."""
+    if config.after_uncertain is None:
+        return "hold" if dialect in LABELS else "go-on"
+    return "hold" if config.after_uncertain == "hold" else "go-on"
 
 
 def _idle_release(config: PrinterConfig) -> float | None:

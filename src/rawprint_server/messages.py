@@ -139,7 +139,8 @@ class JobOptions(Struct, frozen=True, rename="camel"):
         copies: How often the data is printed, as one job.
         encoding: Of plain text; else the printer's own from the configuration, else UTF-8.
         job_name: For people.
-        expires: Seconds; a job that has not begun by then is not printed.
+        expires: Seconds; a job that has not begun by then is not printed. Else what the configuration says of the printer.
+        priority: A job with a higher one goes before the lower ones that wait (IPP's job-priority).
         wait: When the call is answered: when the job is accepted, when every byte is taken or it ended, when it ended.
     """
 
@@ -148,6 +149,7 @@ class JobOptions(Struct, frozen=True, rename="camel"):
     encoding: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     job_name: Annotated[str, Meta(max_length=256)] | None = None
     expires: Annotated[float, Meta(gt=0, le=366 * 86400)] | None = None
+    priority: Annotated[int, Meta(ge=1, le=100)] = 50
     wait: Literal["accepted", "delivered", "ended"] = "accepted"
 
 
@@ -184,6 +186,13 @@ class JobParams(Struct, frozen=True):
     """`params` of a call that means one job."""
 
     id: str
+
+
+class ResolveParams(Struct, frozen=True):
+    """`params` of `jobs.resolve`: what became of an uncertain job."""
+
+    id: str
+    action: Literal["print-again", "discard"]
 
 
 class JobsParams(Struct, frozen=True):
@@ -342,11 +351,17 @@ class Version(Struct, frozen=True, kw_only=True):
 
 
 class Health(Struct, frozen=True, kw_only=True):
-    """Body of `/health`; `printers` is how many are configured."""
+    """Body of `/health`.
+
+    Attributes:
+        printers: How many are configured.
+        durability: What an accepted job survives: "power", "process", or "none" where there is no folder for the journal.
+    """
 
     status: str = "ok"
     version: str
     printers: int
+    durability: Literal["power", "process", "none"]
 
 
 # Replies, native shapes

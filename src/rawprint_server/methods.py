@@ -22,6 +22,7 @@ from rawprint_server.messages import (
     PrinterView,
     PrintParams,
     RawItem,
+    ResolveParams,
     Snapshot,
     TooLarge,
     Version,
@@ -94,7 +95,7 @@ def print_(call: Call, /) -> JobView | Awaitable[JobView]:
     text.codec(encoding)
     data = payload(params.data, encoding, call.attached)
     if options is None:
-        return call.hub.submit(name, data)
+        return _answer(call.hub, call.hub.submit(name, data), "accepted")
     if options.copies > 1 and len(data) * options.copies > MAX_JOB_BYTES:
         raise TooLarge(f"{options.copies} copies of {len(data)} bytes are more than {MAX_JOB_BYTES} bytes")
     job = call.hub.submit(
@@ -103,6 +104,7 @@ def print_(call: Call, /) -> JobView | Awaitable[JobView]:
         options.id,
         job_name=options.job_name,
         expires=options.expires,
+        priority=options.priority,
     )
     return _answer(call.hub, job, options.wait)
 
@@ -130,6 +132,12 @@ async def jobs_cancel(call: Call, /) -> JobView:
     return await call.hub.cancel(read(call.params, JobParams).id)
 
 
+async def jobs_resolve(call: Call, /) -> JobView:
+    """Settles an uncertain job."""
+    params = read(call.params, ResolveParams)
+    return await call.hub.resolve(params.id, params.action)
+
+
 def subscribe(call: Call, /) -> Snapshot:
     """Everything known; from here on the client hears of every change."""
     return call.client.subscribe()
@@ -150,6 +158,7 @@ METHODS: Mapping[str, Method] = {
     "jobs.get": jobs_get,
     "jobs.list": jobs_list,
     "jobs.cancel": jobs_cancel,
+    "jobs.resolve": jobs_resolve,
     "subscribe": subscribe,
     "unsubscribe": unsubscribe,
 }
@@ -192,4 +201,13 @@ def _named(params: Any) -> str:
 
 
 def _answer(hub: Hub, job: JobView, wait: str) -> JobView | Awaitable[JobView]:
+    kept = hub.kept(job.id)
+    if kept is not None:
+        return _when_kept(hub, kept, job, wait)
     return job if wait == "accepted" else hub.until(job.id, ended=wait == "ended")
+
+
+async def _when_kept(hub: Hub, kept: Awaitable[None], job: JobView, wait: str) -> JobView:
+    await kept
+    # As it stands now: events of it may have gone out already.
+    return hub.job(job.id) if wait == "accepted" else await hub.until(job.id, ended=wait == "ended")

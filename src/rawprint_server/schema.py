@@ -18,6 +18,7 @@ from rawprint_server.messages import (
     PrinterParams,
     PrinterView,
     PrintParams,
+    ResolveParams,
     Snapshot,
     Version,
 )
@@ -33,6 +34,7 @@ _CALLS: dict[str, tuple[Any, Any]] = {
     "jobs.get": (JobParams, JobView),
     "jobs.list": (JobsParams, list[JobView]),
     "jobs.cancel": (JobParams, JobView),
+    "jobs.resolve": (ResolveParams, JobView),
     "subscribe": (None, Snapshot),
     "unsubscribe": (None, None),
 }

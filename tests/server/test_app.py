@@ -37,7 +37,7 @@ def pos(start):
 def test_health(server):
     status, headers, body = server.http(["GET /health"])
     assert (status, headers["content-type"]) == (200, "application/json")
-    assert json.loads(body) == {"status": "ok", "version": __version__, "printers": 2}
+    assert json.loads(body) == {"status": "ok", "version": __version__, "printers": 2, "durability": "none"}
 
 
 def test_every_static_file_is_served_as_it_is(server):

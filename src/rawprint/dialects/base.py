@@ -112,6 +112,9 @@ class Dialect:
         push_off: Ends that.
         makers: Maker, as a device id's MFG key names it in upper case -> what every printer of it obeys.
         cancel: Makes the printer forget the data that it has and has not printed; needs CANCEL.
+        copy_mark: Heads a job that may have been printed already: a line, or a label of its own.
+        resync: After a job that was broken off: makes the printer forget what it has of that one, and touches nothing that came
+            before. As many NUL bytes go before it as that job had left, to complete an image that was cut off.
         calibrate: Kind of media ("gap", "mark", "auto") -> what makes the printer measure it, which feeds some labels.
         test_print: A small label or receipt that says that it is a test.
     """
@@ -130,6 +133,8 @@ class Dialect:
     push_off: bytes = b""
     makers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cancel: bytes = b""
+    copy_mark: bytes = b""
+    resync: bytes = b""
     calibrate: Mapping[str, bytes] = field(default_factory=dict)
     test_print: bytes = b""
 

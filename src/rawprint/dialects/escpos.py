@@ -186,6 +186,9 @@ ESCPOS = Dialect(
         }
     ),
     # DLE DC4 8: clears both buffers, and answers 37 25 00 (TM-T90, Citizen CT-S, TM-U590).
+    # NUL is no character (it is ignored), and this ends modes; what is printed already stays.
+    copy_mark=b"\x1b@** POSSIBLE COPY **\n",
+    resync=b"\x1b@",
     cancel=b"\x10\x14\x08\x01\x03\x14\x01\x06\x02\x08",
     test_print=b"\x1b@rawprint: a test print\n\n"
     b"0123456789 ABCDEFGHIJKLMNOPQRSTUVWXYZ\n" + b"\n" * 4 + b"\x1dV\x01",  # a partial cut: all that many clones have

@@ -166,6 +166,9 @@ STAR = Dialect(
     makers=MappingProxyType(
         {"STAR": (VERSION.name,)}
     ),  # HSP, LT and SP list it; unknown commands they discard (LT p.3-2)
+    # Ends raster mode; then as in ESC/POS.
+    copy_mark=b"\x1b@** POSSIBLE COPY **\n",
+    resync=b"\x1b*rB\x1b@",
     cancel=b"\x18",  # CAN, at once, not in the order of the data (LT p.3-63); inside an image it is image
     # Centred text, and a partial cut after feeding to the cutter (LT p.3-31, 3-44).
     test_print=b"\x1b@\x1b\x1da\x01rawprint\nThis is a test print.\nNothing was sold.\n\x1bd\x03",

@@ -155,6 +155,9 @@ TSPL = Dialect(
     identity=(MODEL,),
     makers=MappingProxyType({"TSC": (MODEL.name,)}),  # its manual lists ~!T for every firmware
     cancel=b"\x1b!.",  # firmware V7.00 and newer
+    # The line's end; then the image is cleared, which nobody has told to be printed.
+    copy_mark=b'\r\nCLS\r\nTEXT 20,20,"3",0,1,1,"POSSIBLE COPY:"\r\nPRINT 1,1\r\n',
+    resync=b"\r\nCLS\r\n",
     calibrate=MappingProxyType({"gap": b"GAPDETECT\r\n", "mark": b"BLINEDETECT\r\n", "auto": b"AUTODETECT\r\n"}),
     # The first line end closes half a command that may stand in the printer. SIZE and GAP are left as they are.
     test_print=b"\r\nCLS\r\n" + b'TEXT 10,10,"2",0,1,1,"rawprint: a test print"\r\n'

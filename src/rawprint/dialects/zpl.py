@@ -170,6 +170,9 @@ ZPL = Dialect(
     decode=decode,
     max_reply=_FRAME_MAX + 1,
     identity=(HOST_ID,),
+    # Ends the format that is being received, and no other (Z06).
+    copy_mark=b"^XA^FO30,30^A0N,40,40^FDPOSSIBLE COPY:^FS^XZ\r\n",
+    resync=b"~JX\r\n",
     cancel=b"~JA",  # cancels all formats and batches, after the label being printed (Z06)
     # Measures label length and sets the media and ribbon sensors; feeds some labels (ZDOC, ~JC).
     calibrate=MappingProxyType({"auto": b"~JC"}),

@@ -1,0 +1,543 @@
+"""The journal: an SQLite file that has each job before it is acknowledged, before its first byte goes out, and its end before it is told.
+
+One thread writes. What others ask for meanwhile shares the next commit, so that a crowd of jobs costs few of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import sqlite3
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+
+from rawprint.errors import JournalError, JournalTaken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from rawprint.errors import RawprintError
+
+log = logging.getLogger(__name__)
+
+Durability = Literal["power", "process"]
+
+REMEMBER = 24 * 3600.0
+"""Seconds for which an ended job, and so its id, is remembered where nothing else is said."""
+
+KEEP_DATA = 3600.0
+"""Seconds for which an ended job's bytes are kept where nothing else is said."""
+
+_BATCH = 1000  # changes of one commit
+_TIDY_EVERY = 30.0  # seconds
+_TIDY_AT_ONCE = 500  # rows: a job does not wait long behind that
+
+# Step n makes version n + 1 of the file out of version n (`PRAGMA user_version`). Steps are never changed, only added.
+_STEPS = (
+    """
+    CREATE TABLE jobs (
+        seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, printer TEXT NOT NULL, name TEXT, digest BLOB NOT NULL,
+        bytes_total INTEGER NOT NULL, bytes_accepted INTEGER NOT NULL DEFAULT 0, created REAL NOT NULL, expires REAL,
+        started INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL DEFAULT 'pending', evidence TEXT NOT NULL DEFAULT '[]',
+        error TEXT, ended REAL);
+    CREATE TABLE bodies (seq INTEGER PRIMARY KEY, data BLOB NOT NULL);
+    CREATE INDEX unfinished ON jobs (seq) WHERE ended IS NULL;
+    CREATE INDEX by_end ON jobs (ended) WHERE ended IS NOT NULL;
+    """,
+    """
+    ALTER TABLE jobs ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX unsettled ON jobs (seq) WHERE state = 'uncertain' AND settled = 0;
+    ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 50;
+    """,
+    """
+    CREATE TABLE memory (name TEXT NOT NULL);
+    INSERT INTO memory VALUES (lower(hex(randomblob(8))));
+    """,
+)
+_INSERT = (
+    "INSERT INTO jobs (seq, id, printer, name, digest, bytes_total, created, expires, priority, started) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_COLUMNS = (
+    "seq, id, printer, name, digest, bytes_total, bytes_accepted, created, expires, started, state, evidence, error, ended, "
+    "settled, priority"
+)
+
+
+class JournalEntry(NamedTuple):
+    """One job as the journal has it; times are seconds since 1970.
+
+    Attributes:
+        seq: Its number in the journal, in the order of acceptance.
+        digest: SHA-256 of its bytes.
+        started: Whether a byte of it may have gone out.
+        error: "code", "message", "hint" and, where bytes were given, "written"; None: none.
+        ended: When; None: it has not.
+        settled: Whether somebody has said what became of an uncertain one.
+    """
+
+    seq: int
+    id: str
+    printer: str
+    name: str | None
+    digest: bytes
+    bytes_total: int
+    bytes_accepted: int
+    created: float
+    expires: float | None
+    started: bool
+    state: str
+    evidence: tuple[str, ...]
+    error: dict[str, Any] | None
+    ended: float | None
+    settled: bool
+    priority: int
+
+
+@dataclass(slots=True)
+class _Change:
+    """Something to be written: SQL statements with their values, and who waits for it."""
+
+    statements: tuple[tuple[str, tuple[Any, ...]], ...]
+    done: Callable[[JournalError | None], None]
+
+
+class Journal:
+    """Keeps jobs over a crash. Any thread may use it; only one process can own a file.
+
+    A file that is damaged is set aside under another name, which is logged as an error, and a new one is begun.
+
+    Attributes:
+        durability: "power": what is acknowledged is on the disk (`synchronous=FULL`); "process": it survives the end of this
+            process, however it comes, and not that of the machine (`synchronous=NORMAL`).
+        name: Stays as long as the file; another one means that all ids are forgotten.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        durability: Durability = "power",
+        remember: float = REMEMBER,
+        keep_data: float = KEEP_DATA,
+    ) -> None:
+        """Open or make the file, with access for this user alone.
+
+        Args:
+            path: The file; beside it are made "-wal", "-shm" and ".lock".
+            durability: See the attribute.
+            remember: Seconds for which an ended job is remembered.
+            keep_data: Seconds for which its bytes are kept after its end; 0: not at all. Those of an uncertain job are
+                kept until it is settled, or forgotten.
+
+        Raises:
+            JournalTaken: Another process has it.
+            JournalError: It is a newer version's, or cannot be opened or written.
+        """
+        self.durability: Durability = durability
+        self._path = Path(path)
+        self._remember, self._keep_data = remember, keep_data
+        self._changes: SimpleQueue[_Change | None] = SimpleQueue()
+        self._reading = threading.Lock()
+        self._lock = _own(self._path)
+        try:
+            self._writer = self._open_or_set_aside()
+            self._reader = self._connect()
+        except JournalError:
+            os.close(self._lock)
+            raise
+        self.name = self._named()
+        self._last: int = self._reader.execute("SELECT coalesce(max(seq), 0) FROM jobs").fetchone()[0]
+        self._numbers = threading.Lock()
+        self._tidied = 0.0
+        self._unwritten: list[_Change] = []  # ends that a full disk has refused
+        self._thread = threading.Thread(target=self._run, name="rawprint journal", daemon=True)
+        self._thread.start()
+
+    # -- what queues call ----------------------------------------------------------------------------------------
+
+    def accept(
+        self,
+        id: str,
+        printer: str,
+        data: bytes | memoryview,
+        done: Callable[[JournalError | None], None],
+        *,
+        name: str | None = None,
+        created: float | None = None,
+        expires: float | None = None,
+        priority: int = 50,
+        started: bool = False,
+    ) -> int:
+        """Take a job in; returns its number at once.
+
+        Args:
+            id: The job's.
+            printer: Whose it is.
+            data: Its bytes.
+            done: Called in the journal's thread when it is on disk, or with the error: then nothing of it is.
+            name: What people call it.
+            created: When it was made; None: now.
+            expires: When it is no longer to be begun.
+            priority: 1 to 100.
+            started: Whether its first byte follows at once, so that `start` need not be called.
+        """
+        with self._numbers:
+            self._last += 1
+            seq = self._last
+            row = (
+                *(seq, id, printer, name, hashlib.sha256(data).digest(), len(data)),
+                *(time.time() if created is None else created, expires, priority, started),
+            )
+            statements = (
+                (
+                    _INSERT,
+                    row,
+                ),
+                ("INSERT INTO bodies (seq, data) VALUES (?, ?)", (seq, data)),
+            )
+            self._changes.put(_Change(statements, done))  # inside: numbers are in the order of the commits
+        return seq
+
+    def start(self, seq: int, *, started: bool = True) -> None:
+        """The job's first byte is about to go out; returns when that is on disk. Or, with `started` false, it did not go.
+
+        Raises:
+            JournalError: It could not be written: no byte may go out.
+        """
+        change = (("UPDATE jobs SET started = ? WHERE seq = ?", (started, seq)),)
+        if not started:  # what comes after it is written after it
+            self._changes.put(_Change(change, _nobody_waits))
+            return
+        answers: SimpleQueue[JournalError | None] = SimpleQueue()
+        self._changes.put(_Change(change, answers.put))
+        if (error := answers.get()) is not None:
+            raise error
+
+    def end(
+        self,
+        seq: int,
+        state: str,
+        done: Callable[[JournalError | None], None],
+        *,
+        bytes_accepted: int = 0,
+        evidence: tuple[str, ...] = (),
+        error: RawprintError | None = None,
+    ) -> None:
+        """The job has ended so.
+
+        Args:
+            seq: Its number.
+            state: Its end.
+            done: Called in the journal's thread when that is on disk; or with the error where it cannot be written, which is tried
+                again with every later change: after a crash before that it counts as interrupted.
+            bytes_accepted: As `Job.bytes_accepted`.
+            evidence: As `Job.evidence`.
+            error: As `Job.error`.
+        """
+        told = None
+        if error is not None:
+            told = {"code": error.code, "message": error.message, "hint": error.hint}
+            if (written := getattr(error, "written", None)) is not None:
+                told["written"] = written
+        row = (state, bytes_accepted, json.dumps(evidence), told and json.dumps(told), time.time(), seq)
+        statements: list[tuple[str, tuple[Any, ...]]] = [
+            ("UPDATE jobs SET state = ?, bytes_accepted = ?, evidence = ?, error = ?, ended = ? WHERE seq = ?", row)
+        ]
+        if not self._keep_data and state != "uncertain":
+            statements.append(("DELETE FROM bodies WHERE seq = ?", (seq,)))
+        self._changes.put(_Change(tuple(statements), done))
+
+    def forget(self, id: str) -> None:
+        """An ended job that is tried anew under the same id: its row makes place."""
+        self._changes.put(
+            _Change(
+                (
+                    ("DELETE FROM bodies WHERE seq = (SELECT seq FROM jobs WHERE id = ?)", (id,)),
+                    ("DELETE FROM jobs WHERE id = ? AND ended IS NOT NULL", (id,)),
+                ),
+                _nobody_waits,
+            )
+        )
+
+    def settle(self, id: str) -> None:
+        """Somebody has said what became of an uncertain job; returns when that is on disk.
+
+        Raises:
+            JournalError: It could not be written.
+        """
+        answers: SimpleQueue[JournalError | None] = SimpleQueue()
+        self._changes.put(_Change((("UPDATE jobs SET settled = 1 WHERE id = ?", (id,)),), answers.put))
+        if (error := answers.get()) is not None:
+            raise error
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def find(self, id: str) -> JournalEntry | None:
+        """The job of that id, if it is remembered."""
+        return next(self._read("WHERE id = ?", id), None)
+
+    def unfinished(self) -> list[tuple[JournalEntry, bytes]]:
+        """The jobs that have not ended, in order, with their bytes."""
+        return [(entry, self.data(entry.seq) or b"") for entry in list(self._read("WHERE ended IS NULL ORDER BY seq"))]
+
+    def unsettled(self) -> list[JournalEntry]:
+        """The uncertain jobs of which nobody has said what became of them."""
+        return list(self._read("WHERE state = 'uncertain' AND settled = 0 ORDER BY seq"))
+
+    def ended(self, limit: int) -> list[JournalEntry]:
+        """The newest of those that have ended, the oldest first."""
+        return list(self._read("WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT ?", limit))[::-1]
+
+    def data(self, seq: int) -> bytes | None:
+        """A job's bytes; None where they are kept no more."""
+        with self._reading:
+            row = self._reader.execute("SELECT data FROM bodies WHERE seq = ?", (seq,)).fetchone()
+        return None if row is None else row[0]
+
+    def _read(self, where: str, *values: object) -> Iterator[JournalEntry]:
+        with self._reading:
+            rows = self._reader.execute(f"SELECT {_COLUMNS} FROM jobs {where}", values).fetchall()  # noqa: S608
+        return map(_entry, rows)
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Write what is not written yet, and let go of the file."""
+        if self._thread.is_alive():
+            self._changes.put(None)
+            self._thread.join()
+        self._reader.close()
+        self._writer.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- the thread ----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            try:
+                first = self._changes.get(timeout=_TIDY_EVERY)
+            except Empty:
+                self._tidy()
+                continue
+            changes, ends = ([], True) if first is None else ([first], False)
+            with contextlib.suppress(Empty):
+                while len(changes) < _BATCH and not ends:
+                    following = self._changes.get_nowait()
+                    if following is None:
+                        ends = True
+                    else:
+                        changes.append(following)
+            self._write(changes)
+            if ends:
+                return
+            if time.monotonic() - self._tidied > _TIDY_EVERY:
+                self._tidy()
+
+    def _write(self, changes: list[_Change]) -> None:
+        error = self._commit([*self._unwritten, *changes])
+        if error is not None and isinstance(error.__cause__, sqlite3.IntegrityError) and len(changes) > 1:
+            for change in changes:  # an id that was there already must not spoil what others wrote
+                self._write([change])
+            return
+        if error is None:
+            self._unwritten.clear()
+        else:
+            log.error("the journal cannot be written: %s", error)
+            # An end is true whatever the disk says, and the first statement of one tells it.
+            self._unwritten += [
+                change for change in changes if change.statements[0][0].startswith("UPDATE jobs SET state")
+            ]
+            del self._unwritten[:-_BATCH]
+        for change in changes:
+            try:
+                change.done(error)
+            except Exception:
+                log.exception("a job's journal entry was written, and telling so failed")
+
+    def _commit(self, changes: Iterable[_Change]) -> JournalError | None:
+        for tries_left in (1, 0):
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+                for change in changes:
+                    for sql, values in change.statements:
+                        self._writer.execute(sql, values)
+                self._writer.execute("COMMIT")
+            except sqlite3.Error as error:
+                with contextlib.suppress(sqlite3.Error):
+                    self._writer.execute("ROLLBACK")
+                damaged = isinstance(error, sqlite3.DatabaseError) and _is_damage(error)
+                if not (damaged and tries_left):
+                    failure = _failure(self._path, error)
+                    failure.__cause__ = error
+                    return failure
+                try:
+                    self._begin_anew(error)
+                except JournalError as failed:
+                    return failed
+            else:
+                return None
+        return None
+
+    def _tidy(self) -> None:
+        """Remove what is kept no longer, a little at a time."""
+        self._tidied, now = time.monotonic(), time.time()
+        old = "SELECT seq FROM jobs WHERE ended < ? ORDER BY ended LIMIT ?"
+        spent = (
+            "SELECT bodies.seq FROM bodies JOIN jobs USING (seq) WHERE jobs.ended < ? AND (state <> 'uncertain' OR settled) "
+            "LIMIT ?"
+        )
+        self._commit(
+            [
+                _Change(
+                    (
+                        (f"DELETE FROM bodies WHERE seq IN ({spent})", (now - self._keep_data, _TIDY_AT_ONCE)),  # noqa: S608
+                        (f"DELETE FROM bodies WHERE seq IN ({old})", (now - self._remember, _TIDY_AT_ONCE)),  # noqa: S608
+                        (f"DELETE FROM jobs WHERE seq IN ({old})", (now - self._remember, _TIDY_AT_ONCE)),  # noqa: S608
+                    ),
+                    _nobody_waits,
+                )
+            ]
+        )
+
+    # -- the file ------------------------------------------------------------------------------------------------
+
+    def _open_or_set_aside(self) -> sqlite3.Connection:
+        try:
+            return self._open()
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise _failure(self._path, error) from error
+            self._set_aside(error)
+        try:
+            return self._open()
+        except sqlite3.Error as error:
+            raise _failure(self._path, error) from error
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise _failure(self._path, error) from error
+        connection = self._connect()
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {'FULL' if self.durability == 'power' else 'NORMAL'}")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version > len(_STEPS):
+                raise JournalError(
+                    f"the journal {self._path} is a newer version's ({version}; this one knows {len(_STEPS)})",
+                    hint="use that version, or another folder",
+                )
+            for number, step in enumerate(_STEPS[version:], version + 1):
+                connection.executescript(f"BEGIN; {step} PRAGMA user_version = {number}; COMMIT;")
+            # A look at each page that matters first: the unfinished jobs'.
+            connection.execute("SELECT count(*) FROM jobs NOT INDEXED WHERE ended IS NULL AND seq < 0").fetchone()
+            connection.execute("SELECT seq, id FROM jobs WHERE ended IS NULL").fetchall()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _named(self) -> str:
+        name: str = self._reader.execute("SELECT name FROM memory").fetchone()[0]
+        return name
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=5.0)
+
+    def _set_aside(self, error: sqlite3.Error) -> None:
+        to = self._path.with_name(f"{self._path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
+        log.error(
+            "the journal %s is damaged (%s): it is kept as %s, and a new one is begun", self._path, error, to.name
+        )
+        for end in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                self._path.with_name(self._path.name + end).rename(to.with_name(to.name + end))
+
+    def _begin_anew(self, error: sqlite3.Error) -> None:
+        """The file was damaged while it was in use."""
+        with self._reading:
+            self._writer.close()
+            self._reader.close()
+            self._set_aside(error)
+            try:
+                self._writer = self._open()
+                self._reader = self._connect()
+                self.name = self._named()
+            except sqlite3.Error as failed:
+                raise _failure(self._path, failed) from failed
+
+
+def _nobody_waits(_: JournalError | None) -> None:
+    """The outcome is logged where it is an error, and nobody waits for it."""
+
+
+def _entry(row: tuple[Any, ...]) -> JournalEntry:
+    entry = JournalEntry(*row)
+    return entry._replace(
+        started=bool(entry.started),
+        evidence=tuple(json.loads(row[11])),
+        error=None if row[12] is None else json.loads(row[12]),
+        settled=bool(entry.settled),
+    )
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file is broken, and not only full, locked or out of reach."""
+    name = getattr(error, "sqlite_errorname", "")
+    return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "no such table" in str(error)
+
+
+def _failure(path: Path, error: Exception) -> JournalError:
+    full = getattr(error, "sqlite_errorname", "").startswith("SQLITE_FULL")
+    return JournalError(
+        f"the journal {path} cannot be written: {getattr(error, 'strerror', None) or error}",
+        hint="make room on the disk" if full else "see whether this user may write there",
+    )
+
+
+def _own(path: Path) -> int:
+    """The lock of the journal, held until the descriptor is closed or the process has ended.
+
+    Raises:
+        JournalTaken: Another process has it.
+        JournalError: It cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise _failure(path, error) from error
+    try:
+        if sys.platform == "win32":
+            import msvcrt  # noqa: PLC0415
+
+            msvcrt.locking(lock, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl  # noqa: PLC0415
+
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise JournalTaken(
+            f"another process has the journal {path}", hint="end the other server, or give this one another state_dir"
+        ) from error
+    return lock
