@@ -346,7 +346,7 @@ class PrintQueue:
                 hint="look whether it came out before you print it again",
                 lost=True,
             )
-            self._set(job, JobState.UNCERTAIN)
+            self._interrupted(job)
 
         self._post(interrupted if entry.started else job)
         return job
