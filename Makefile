@@ -12,13 +12,14 @@ unexport PYTHONDONTWRITEBYTECODE
 USB_TESTS := USBTB_TIMEOUT=420 nice -n 10 tests/usb/vm.sh $(BIN)/python -m pytest -q -p no:cacheprovider -p no:xdist -p no:hypothesispytest
 USB_REAL := tests/usb/real
 
-.PHONY: demo test test-usb check bench fuzz setup chromium node clean help
+.PHONY: demo test test-usb check bench fuzz faults setup chromium node strace clean help
 
 help:
 	@echo "make demo    a server, two virtual printers, a printed label; Ctrl-C ends it"
 	@echo "make test    linters, types on three platforms, all tests"
 	@echo "make test-usb  the tests of USB and serial ports alone, in an emulated machine"
 	@echo "make fuzz    ten minutes of hostile bytes for all that reads some (FUZZ_SECONDS=60 for less)"
+	@echo "make faults  2,000 jobs under random faults, the server killed 50 times (FAULTS='--seed 7 --jobs 100')"
 	@echo "make bench   what rawprint costs over a bare socket"
 
 setup: $(STAMP)
@@ -73,11 +74,11 @@ endef
 
 # They run beside the linters and not beside the other tests, some of which measure time; where they cannot, setup.sh
 # has said why.
-test: $(STAMP) chromium node
+test: $(STAMP) chromium node strace
 	@usb=0; machines=; if tests/usb/setup.sh; then { $(run-usb-tests); exit $$usb; } & machines=$$!; fi; \
 	$(MAKE) --no-print-directory check; code=$$?; \
 	[ -z "$$machines" ] || wait $$machines || usb=1; \
-	[ $$code != 0 ] || { $(BIN)/python -m pytest -n 4 --dist loadgroup; code=$$?; }; \
+	[ $$code != 0 ] || { $(BIN)/python -m pytest -n 6 --dist loadgroup; code=$$?; }; \
 	[ $$usb = 0 ] || { echo "the tests in the emulated machine have failed: see above"; exit 1; }; exit $$code
 
 test-usb: $(STAMP)
@@ -92,6 +93,16 @@ FUZZ_SECONDS ?= 600
 fuzz: $(STAMP)
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check -e '.[fuzz]'
 	$(BIN)/python tests/fuzz/decoders.py $(FUZZ_SECONDS)
+
+FAULTS ?=
+faults: $(STAMP)
+	$(BIN)/python -m tests.faults.harness $(FAULTS)
+
+# One test looks at what the kernel is asked to do; without strace, and without root to install it, it is left out and says so.
+strace:
+	@command -v strace >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+		&& { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends strace; } >$(VENV)/strace.log 2>&1; } \
+		|| echo "no strace here: the test of what is on the disk first is left out (apt-get install strace)"
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

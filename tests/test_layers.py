@@ -42,6 +42,7 @@ ROWS = [
         "polling",
         "print_queue",
         "documents",
+        "remote",
         "probe",
         "status_view",
         "list_view",

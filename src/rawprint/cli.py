@@ -132,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_probe(commands)
     _add_status(commands)
     _add_print(commands)
+    _add_jobs(commands)
     _add_calibrate(commands)
     _add_simulate(commands)
     trace = commands.add_parser(
@@ -214,6 +215,30 @@ def _add_print(commands: Any) -> None:
     parser.add_argument("--wait", action="store_true", help="wait until the job has ended")
     parser.add_argument("--timeout", type=_seconds, default=None, metavar="S", help="seconds (default: no limit)")
     parser.set_defaults(run=_print)
+
+
+def _add_jobs(commands: Any) -> None:
+    from rawprint.remote import URL  # noqa: PLC0415
+
+    parser = commands.add_parser("jobs", help="the jobs of a running rawprint-server: list, show, cancel, resolve")
+    steps = parser.add_subparsers(required=True, metavar="list | show | cancel | resolve")
+    lister = steps.add_parser("list", help="those that have not ended, and those that ended last; the newest last")
+    lister.add_argument("--printer", metavar="NAME", help="only this printer's")
+    lister.add_argument("--state", metavar="STATE", help="only those in this state, such as uncertain")
+    lister.add_argument("--limit", type=int, default=50, metavar="N", help="so many of the newest (default 50)")
+    show = steps.add_parser("show", help="one job")
+    cancel = steps.add_parser("cancel", help="cancel a job, in its middle, too")
+    resolve = steps.add_parser("resolve", help="say what became of an uncertain job, so that others go on")
+    for step in (show, cancel, resolve):
+        step.add_argument("id", metavar="ID")
+    answer = resolve.add_mutually_exclusive_group(required=True)
+    answer.add_argument("--print-again", action="store_true", help="it did not come out: print it once more")
+    answer.add_argument("--discard", action="store_true", help="it came out, or is not wanted any more")
+    for step, run in ((lister, "list"), (show, "get"), (cancel, "cancel"), (resolve, "resolve")):
+        step.add_argument("--server", default=URL, metavar="URL", help=f"default {URL}")
+        step.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+        step.add_argument("--timeout", type=_seconds, default=5.0, metavar="S", help="seconds (default 5)")
+        step.set_defaults(run=_jobs, step=run)
 
 
 def _add_simulate(commands: Any) -> None:
@@ -547,6 +572,37 @@ def _follow(
 
 
 # -- print ---------------------------------------------------------------------------------------------------------
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    from rawprint import remote  # noqa: PLC0415
+
+    params: dict[str, Any]
+    if options.step == "list":
+        params = {"limit": options.limit, "printer": options.printer, "state": options.state}
+    elif options.step == "resolve":
+        params = {"id": options.id, "action": "print-again" if options.print_again else "discard"}
+    else:
+        params = {"id": options.id}
+    result = remote.call(options.server, f"jobs.{options.step}", params, options.timeout)
+    if options.json:
+        _print_json(result)
+        return FINE
+    for job in result if options.step == "list" else [result]:
+        why = (
+            job["error"]["message"]
+            if job["error"]
+            else ", ".join(reason for reason, true in job["reasons"].items() if true)
+        )
+        line = f"{job['created']:27}  {job['id']:36}  {job['printer']:16}  {job['state']:10}  {job['bytes_accepted']}/{job['bytes_total']}"
+        if not _out(_clean(f"{line}  {why}".rstrip())):
+            break
+    return FINE
+
+
+def _clean(text: str) -> str:
+    """Text of somebody else's, without what a terminal would obey."""
+    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def _print(options: argparse.Namespace, **hooks: Any) -> int:

@@ -1,7 +1,7 @@
 """The command `rawprint-server`: arguments, signals, one line on standard output, exit codes.
 
 Exit codes: 0 ended by a signal, or `check` found no mistake; 2 wrong arguments or configuration; 3 the port cannot be
-listened on.
+listened on, or another server has the folder of jobs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import msgspec
 
-from rawprint import __version__
+from rawprint import JournalTaken, __version__
 from rawprint_server import edit
 from rawprint_server.app import App, ListenError
 from rawprint_server.config import (
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         all_of_them = "\n`rawprint-server check` names them all." if len(error.mistakes) > 1 else ""
         return _fail(2, error.message, error.hint + all_of_them)
-    except ListenError as error:
+    except (ListenError, JournalTaken) as error:
         return _fail(3, error.message, error.hint)
     return 0
 

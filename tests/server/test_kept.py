@@ -9,10 +9,12 @@ import subprocess
 import sys
 import threading
 import time
+from unittest.mock import ANY
 
 import pytest
 
 from rawprint import Journal, JournalTaken
+from rawprint.cli import main
 from rawprint_server.config import Config, ConfigError, PrinterConfig, ServerConfig, parse, seconds
 
 from .conftest import PATIENCE, Refused, RunningServer
@@ -277,3 +279,33 @@ def test_it_is_on_the_disk_before_it_is_acknowledged_and_before_the_first_byte(l
         flushed = next((n for n in flushes if n > logged), len(lines))
         assert logged < min(replied, printed), "on its way to the disk"
         assert (flushed < min(replied, printed)) == (durability == "power")
+
+
+def test_the_command_line_settles_jobs(serve, virtual, capsys):
+    label = virtual("tspl", media=1000)
+    with serve({"Label": on(label)}) as server, server.native() as native:
+        cut_off(label, native)
+
+        def run(*words):
+            code = main(["jobs", words[0], *words[1:], "--server", server.url, "--json"])
+            out, err = capsys.readouterr()
+            assert err == ""
+            return code, json.loads(out)
+
+        code, (job,) = run("list", "--state", "uncertain", "--printer", "Label")
+        assert (code, job["id"], job["state"]) == (0, "half", "uncertain")
+        assert run("show", "half") == (0, job)
+        assert run("cancel", "half") == (1, {"error": failure("too-late")})
+        assert main(["jobs", "list", "--server", server.url]) == 0
+        (line,) = capsys.readouterr().out.splitlines()
+        assert "half" in line
+        assert "uncertain" in line
+        assert run("resolve", "half", "--print-again")[1]["id"] == "half~again"
+        assert run("resolve", "half", "--discard")[1]["error"]["code"] == "not-uncertain"
+    assert main(["jobs", "list", "--server", server.url, "--timeout", "1"]) == 3
+    assert "start rawprint-server" in capsys.readouterr().err
+    assert main(["jobs", "list", "--server", "http://x"]) == 2
+
+
+def failure(code):
+    return {"code": code, "message": ANY, "hint": ANY}

@@ -140,10 +140,10 @@ def scan(network: _Network, timeout: float, *, port: int = DEFAULT_PORT) -> Scan
 
 def _at_once() -> int:
     """How many sockets to use: no more than half of what this process may open, which may be a server with other work."""
-    try:
-        import resource  # noqa: PLC0415
-    except ImportError:  # Windows
+    if sys.platform == "win32":
         return _AT_ONCE
+    import resource  # noqa: PLC0415
+
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _AT_ONCE if soft == resource.RLIM_INFINITY else max(min(_AT_ONCE, soft // 2), 1)
 
