@@ -86,10 +86,14 @@ def floor_server(environment: Mapping[str, str] | None = None) -> Iterator[Start
 
 
 @contextmanager
-def our_server(config: str, environment: Mapping[str, str] | None = None) -> Iterator[Started]:
+def our_server(
+    config: str, environment: Mapping[str, str] | None = None, *, durability: str = "none", state: Path | None = None
+) -> Iterator[Started]:
+    """Ours; what a journal costs is measured by itself, so that elsewhere there is none."""
     with tempfile.TemporaryDirectory(prefix="rawprint-bench-") as folder:
         file = Path(folder) / "server.toml"
-        file.write_text(config)
+        kept = state or Path(folder) / "state"
+        file.write_text(f'[server]\ndurability = "{durability}"\nstate_dir = "{kept}"\n{config}')
         arguments = ("-m", "rawprint_server", "--config", file, "--port", 0)
         with started(*arguments, cpu=server_cpu(), environment=environment) as server:
             yield server

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _HOSTS = [f"127.0.77.{number}" for number in range(1, 255)]
 _NETWORK = ip_network("127.0.77.0/24")
-_PATIENCE = 1.0  # seconds: what a silent host costs
+_PATIENCE = 1.2  # seconds: what a silent host costs
 _LIMIT = 30.0  # ms
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
 
 import pytest
 
@@ -185,6 +186,23 @@ def test_priorities_pause_and_resume(virtual, kept):
     holds(listener, b"a\nb\nc\nd\n")
     with pytest.raises(ValueError, match="priority"):
         printing.submit(b"x", priority=0)
+
+
+def test_a_printer_whose_queue_stands_still_is_watched_all_the_same(virtual, kept):
+    listener = virtual("escpos")
+    printing, _ = kept(
+        listener.address, "escpos", idle_release=None, on_status=lambda status: said.append(status.state)
+    )
+    said = []
+    printing.pause()
+    printing.submit(b"later\n")
+    printing.watch(0.1)
+    for state in (rawprint.PrinterState.IDLE, rawprint.PrinterState.STOPPED):
+        listener.set("media-empty", state is rawprint.PrinterState.STOPPED)
+        deadline = time.monotonic() + PATIENCE
+        while said[-1:] != [state]:
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.01)
 
 
 def test_a_job_that_the_journal_does_not_take_is_not_printed(virtual, kept):

@@ -269,6 +269,13 @@ class Journal:
             )
         )
 
+    def rename(self, printer: str, to: str) -> None:
+        """Another name for a printer: the jobs that have not ended, or are not settled, are its own still."""
+        sql = (
+            "UPDATE jobs SET printer = ? WHERE printer = ? AND (ended IS NULL OR (state = 'uncertain' AND settled = 0))"
+        )
+        self._changes.put(_Change(((sql, (to, printer)),), _nobody_waits))
+
     def settle(self, id: str) -> None:
         """Somebody has said what became of an uncertain job; returns when that is on disk.
 
@@ -439,6 +446,7 @@ class Journal:
         connection = self._connect()
         try:
             connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA fullfsync = 1")  # macOS: else the disk's own memory counts as the disk
             connection.execute(f"PRAGMA synchronous = {'FULL' if self.durability == 'power' else 'NORMAL'}")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version > len(_STEPS):

@@ -88,6 +88,7 @@ _RIGHTS_SETTLE = 2.0
 _CURED_BY_A_PLUG = (PrinterNotFound, AccessDenied, AmbiguousAddress)
 
 AfterUncertain = Literal["hold", "go-on"]
+_MOST_UNSETTLED = 1000
 _JOURNAL_AGAIN = 1.0  # a journal that could not be written: nothing is begun before
 
 _Answer = PrinterStatus | RawprintError
@@ -316,7 +317,7 @@ class PrintQueue:
         flight = self._flight
         return (
             flight is not None
-            and not (self._pending or self._paused or self._unsettled or self._lets_go)
+            and not (self._pending or self._paused or self._holds or self._lets_go)
             and self._posted == self._arrived
             and flight.printing is None
             and not flight.held
@@ -656,8 +657,10 @@ class PrintQueue:
             due.append(0.0 if flight is not None else self._away_until)
         if self._stands_still:
             due.append(self._expire_at)
-            if flight and self._idle_release is not None and not flight.awaiting:
-                due.append(min(self._used + self._idle_release, time.monotonic() + _LISTEN))
+            if flight is None or not flight.awaiting:
+                due.append(self._polling.at)
+                if flight and self._idle_release is not None:
+                    due.append(min(self._used + self._idle_release, time.monotonic() + _LISTEN))
         elif self._pending:
             waits = flight is not None and (self._held(flight) or (flight.awaiting and self._keeps_back))
             due.append(self._watch_at if waits else self._retry_at)
@@ -681,7 +684,12 @@ class PrintQueue:
     @property
     def _stands_still(self) -> bool:
         """Whether the jobs that wait do so because somebody said so, or must say something first. A drawer does not."""
-        return bool(self._pending and (self._paused or self._unsettled)) and self._pending[0]._kind is Kind.TICKET
+        return bool(self._pending and (self._paused or self._holds)) and self._pending[0]._kind is Kind.TICKET
+
+    @property
+    def _holds(self) -> bool:
+        """Whether an uncertain job holds the others up."""
+        return bool(self._unsettled) and self.after_uncertain == "hold"
 
     def _held(self, flight: Flight) -> bool:
         """Whether the next job waits because the printer has said that it is stopped."""
@@ -1138,13 +1146,14 @@ class PrintQueue:
             self._broken = max(self._broken, job.bytes_total - job.bytes_accepted)
 
     def _hold_up(self, id: str) -> None:
-        if self.after_uncertain == "hold":
-            self._unsettled.add(id)
+        self._unsettled.add(id)
+        while len(self._unsettled) > _MOST_UNSETTLED:  # where they hold nothing up nobody settles them
+            self._unsettled.pop()
 
     def _say_why(self) -> None:
         """To the first of the jobs that wait for a person."""
         job = self._pending[0]
-        if self._unsettled and not isinstance(job.error, Unsettled):
+        if self._holds and not isinstance(job.error, Unsettled):
             job.error = Unsettled(
                 f"the job {min(self._unsettled)} may have come out, or not: nothing is printed before somebody says which",
                 hint="look at the printer, then resolve that job: print it again, or discard it",

@@ -165,7 +165,8 @@ class App:
         await asyncio.gather(*(server.wait_closed() for server in self._servers))
 
     async def _open_journal(self) -> None:
-        if self._state is None:
+        durability = self._config.server.durability
+        if self._state is None or durability == "none":
             return
         from rawprint import Journal  # noqa: PLC0415 - SQLite is loaded where there is something to keep
 
@@ -174,7 +175,7 @@ class App:
             self._journal = await asyncio.to_thread(
                 Journal,
                 self._state / JOURNAL,
-                durability=server.durability,
+                durability=durability,
                 remember=seconds(server.remember) or 0.0,
                 keep_data=seconds(server.keep_data) or 0.0,
             )

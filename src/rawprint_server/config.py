@@ -87,7 +87,8 @@ class ServerConfig(Struct, frozen=True):
 
     Attributes:
         state_dir: Folder where the server keeps its jobs and what it learns of printers; None: see `state_folder`.
-        durability: What an accepted job survives: "power": the end of the machine, too; "process": that of the server alone.
+        durability: What an accepted job survives: "power": the end of the machine, too; "process": that of the server alone; "none": nothing,
+            there is no journal.
         remember: How long an ended job, and so its id, is remembered, such as "24h".
         keep_data: How long its bytes are kept after its end; "0s": not at all. Those of an uncertain one are kept until it is settled.
     """
@@ -98,7 +99,7 @@ class ServerConfig(Struct, frozen=True):
     max_outbox_bytes: Annotated[int, Meta(ge=65536, le=1 << 30)] = 8 * 1024 * 1024
     join_commands: bool = True
     state_dir: str | None = None
-    durability: Literal["power", "process"] = "power"
+    durability: Literal["power", "process", "none"] = "power"
     remember: str = "24h"
     keep_data: str = "1h"
 

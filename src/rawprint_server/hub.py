@@ -873,6 +873,8 @@ class Hub:
         else:
             del self._printers[printer.name]
         self._printers[name] = printer
+        if self._journal is not None:
+            self._journal.rename(printer.name, name)
         printer.name = printer.queue.name = name
         for known in printer.live.values():
             known.view = msgspec.structs.replace(known.view, printer=name)

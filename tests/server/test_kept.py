@@ -143,6 +143,18 @@ def test_what_waits_for_a_printer_that_is_configured_no_more_is_told(serve, labe
     assert label.printed() == b""
 
 
+def test_what_waits_for_a_printer_that_got_another_name_is_its_own_still(serve, label):
+    label.set("media-empty", True)
+    with serve({"Label": on(label)}) as server, server.native() as native:
+        native.ask("print", printer="Label", data="x", options={"id": "a"})
+        config = Config(server.app._config.server, {"Etikett": on(label)})
+        server.call(server.app.apply, config)
+    label.set("media-empty", False)
+    with serve({"Etikett": on(label)}) as server, server.native() as native:
+        assert wait_for(native, "a", "delivered")["printer"] == "Etikett"
+    assert label.printed() == b"x"
+
+
 def test_last_nights_tickets_are_not_printed_in_the_morning(serve, label, tmp_path):
     label.set("media-empty", True)
     config = {"Label": on(label, expires="1s")}
