@@ -20,6 +20,11 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.sync.server import serve
 
+from rawprint_server.config import Config, PrinterConfig, ServerConfig
+
+from .conftest import RunningServer
+from .test_kept import cut_off
+
 ROOT = Path(__file__).parents[2]
 CLIENT = ROOT / "src/rawprint_server/static/rawprint.js"
 JS = Path(__file__).parent / "js"
@@ -1588,3 +1593,33 @@ def test_the_types_are_right(workshop) -> None:
         [node, PACKAGES / "typescript/bin/tsc", "-p", JS], capture_output=True, text=True, timeout=120, check=False
     )
     assert checked.returncode == 0, checked.stdout
+
+
+@needs_packages
+def test_an_uncertain_job_is_settled(workshop, virtual, tmp_path) -> None:
+    """The real server: the label that follows waits until the page says what became of the one before."""
+    label = virtual("tspl", media=1000)
+    printers = {"Label": PrinterConfig(label.address, "tspl", share=False)}
+    with RunningServer(Config(ServerConfig(port=0), printers), tmp_path) as server:
+        with server.native() as native:
+            cut_off(label, native)
+            native.ask("print", printer="Label", data="LAST\r\n", options={"id": "last"})
+            native.ask("print", printer="Label", data="FIRST\r\n", options={"id": "first", "priority": 90})
+        seen = run_js(
+            workshop,
+            server.url,
+            "ws",
+            """
+            const printers = await connect();
+            const half = await printers.job("half"), last = await printers.job("last"), first = await printers.job("first");
+            await half.finished;
+            await until(() => first.error?.code === "unsettled");
+            const again = await half.resolve("print-again");
+            const repeated = await half.resolve("discard").catch(failure);
+            await Promise.all([again.finished, last.finished, first.finished]);
+            return [half.state, again.id, again.state, last.state, repeated.code];
+            """,
+        )
+    assert seen == ["uncertain", "half~again", "delivered", "delivered", "not-uncertain"]
+    printed = label.printed()
+    assert printed.index(b"x" * 20_000) < printed.index(b"FIRST") < printed.index(b"LAST")

@@ -57,6 +57,7 @@
  *
  * `id` names the job: the same id with the same data is the same job and never printed again (default: a new one).
  * `expires` (seconds): a job that has not begun by then is not printed. `encoding` is for text, by Python's name.
+ * One with a higher `priority` (1 to 100, else 50) goes before the lower ones that wait.
  * `wait` says when print() resolves: when the server has taken the job (default), when the printer has taken every
  * byte, or when the job has ended; the last two resolve with a job that failed, too. `signal` takes it back as long
  * as that is possible.
@@ -66,6 +67,7 @@
  * @property {string} [encoding]
  * @property {string} [jobName]
  * @property {number} [expires]
+ * @property {number} [priority]
  * @property {"accepted" | "delivered" | "ended"} [wait]
  * @property {AbortSignal} [signal]
  *
@@ -1299,6 +1301,17 @@ export class Job extends Emitter {
       }
       throw error;
     }
+  }
+
+  /**
+   * Says what became of a job that is uncertain, so that those which wait for it go on: "discard", it came out or is not
+   * wanted, or "print-again", which resolves with the new job.
+   * @param {"print-again" | "discard"} action
+   * @returns {Promise<Job>}
+   * @throws {RawprintError} not-uncertain: somebody has said so already, or it is not uncertain.
+   */
+  async resolve(action) {
+    return this.#printers[JOB]("jobs.resolve", { id: this.id, action });
   }
 
   /**
