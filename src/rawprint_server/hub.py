@@ -83,6 +83,7 @@ MANY = 100
 ASIDE_POLL = 2.0  # seconds between two questions on another channel than the print connection
 AGE_TOLD = 10.0  # seconds by which the last answer of a shared printer must have become younger to be news by itself
 
+SETTLED = "settled"  # evidence: somebody has said what became of an uncertain job
 LABELS = frozenset({"tspl", "zpl"})  # languages of label printers
 
 _GOOD_ENDS = frozenset({JobState.COMPLETED, JobState.DELIVERED})
@@ -471,9 +472,10 @@ class Hub:
         if known is None:
             raise self._unknown(id)
         entry = None if self._journal is None else await asyncio.to_thread(self._journal.find, id)
-        if known.view.state != JobState.UNCERTAIN or (entry is not None and entry.settled):
+        settled = SETTLED in known.view.evidence
+        if known.view.state != JobState.UNCERTAIN or settled:
             raise NotUncertain(
-                f"the job {id!r} is {known.view.state}{', and settled' if entry and entry.settled else ''}",
+                f"the job {id!r} is {known.view.state}{', and settled' if settled else ''}",
                 hint="Look at jobs.list for those that are uncertain.",
             )
         view = known.view
@@ -491,9 +493,11 @@ class Hub:
                 await kept
         if self._journal is not None:
             await asyncio.to_thread(self._journal.settle, id)
+        known.view = msgspec.structs.replace(known.view, evidence=(*known.view.evidence, SETTLED))
+        self._tell(messages.JobEvent(known.view))
         if isinstance(known.printer, _Printer):
             known.printer.queue.settle(id)
-        return view
+        return known.view if action == "discard" else view
 
     async def until(self, id: str, *, ended: bool) -> JobView:
         """Waits until the job has ended, or until every byte of it was taken.
@@ -1110,7 +1114,7 @@ def _view(entry: JournalEntry) -> JobView:
         state=JobState(entry.state),
         bytes_total=entry.bytes_total,
         bytes_accepted=entry.bytes_accepted,
-        evidence=entry.evidence,
+        evidence=(*entry.evidence, SETTLED) if entry.settled else entry.evidence,
         reasons={},
         error=None if error is None else Failure(error["code"], error["message"], error["hint"]),
         created=_at(entry.created),

@@ -277,7 +277,7 @@ class JobView(Struct, frozen=True):
 
     Attributes:
         name: What the client called it, for people.
-        evidence: What its end rests on.
+        evidence: What its end rests on; "settled": somebody has said what became of an uncertain one.
         reasons: What the printer said while the job waits or is stopped.
         error: Why it is not printed yet, or what ended it.
     """

@@ -20,6 +20,10 @@ from pathlib import Path
 import pytest
 
 from rawprint.virtual import ControlPort, Listener, device
+from rawprint_server.config import Config, PrinterConfig, ServerConfig
+
+from .conftest import RunningServer
+from .test_kept import cut_off, wait_for
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="there is no playwright (pip install playwright)")
 expect = sync_api.expect
@@ -357,3 +361,21 @@ def test_the_page_at_the_root_tells_of_a_printer_that_is_not_there(open_page, tm
         expect(job).to_contain_text("Waiting: ")
         expect(job).to_contain_text("Nothing of it was sent yet.")
         page.screenshot(path=tmp_path / "desktop-gone.png", full_page=True)
+
+
+def test_the_page_at_the_root_asks_what_became_of_an_uncertain_label(open_page, tmp_path) -> None:
+    with Listener(device("tspl", media=1000)) as printer:
+        config = Config(ServerConfig(port=0), {"Label": PrinterConfig(printer.address, "tspl", share=False)})
+        with RunningServer(config, tmp_path / "state") as server, server.native() as native:
+            page = open_page(f"http://127.0.0.1:{server.port}/", viewport={"width": 390, "height": 844})
+            expect(page.get_by_role("heading", name="Did it come out?")).to_be_hidden()
+            cut_off(printer, native)
+            native.ask("print", printer="Label", data="NEXT\r\n", options={"id": "next"})
+            doubt = page.locator("#uncertain > li")
+            expect(doubt).to_contain_text("bytes were surely taken")
+            page.screenshot(path=tmp_path / "doubt.png", full_page=True)
+            doubt.get_by_role("button", name="Print it again").click()
+            expect(doubt).to_have_count(0)
+            expect(page.get_by_role("heading", name="Did it come out?")).to_be_hidden()
+            wait_for(native, "next", "delivered")
+            assert printer.printed().count(b"x" * 20_000) == 1

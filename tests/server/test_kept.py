@@ -121,8 +121,10 @@ def test_an_uncertain_label_still_waits_for_a_person_after_a_restart(serve, virt
         while (waiting := native.ask("jobs.get", id="next"))["error"] is None:
             assert time.monotonic() < deadline
         assert waiting["error"]["code"] == "unsettled"
-        native.ask("jobs.resolve", id="half", action="discard")
+        assert native.ask("jobs.resolve", id="half", action="discard")["evidence"][-1] == "settled"
         wait_for(native, "next", "delivered")
+    with serve({"Label": on(label)}) as server, server.native() as native:
+        assert native.ask("jobs.get", id="half")["evidence"][-1] == "settled"
 
 
 def test_a_copy_is_headed_as_one_where_the_configuration_wants_it(serve, virtual):

@@ -5,6 +5,7 @@
 const LIST_MS = 2000; // between two looks at the printers, while somebody can see the page
 const JOB_MS = 300; // between two looks at a job that has not ended
 const RETRY_MS = [500, 10000]; // the first and the longest wait before connecting again
+const DOUBTS_SHOWN = 20;
 const JOBS_SHOWN = 10;
 
 const SERVER = (location.protocol === "https:" ? "wss://" : "ws://") + location.host;
@@ -133,6 +134,7 @@ async function live() {
           continue;
         }
         showPrinters(await server.call("printers.list"));
+        showDoubts(await server.call("jobs.list", { state: "uncertain", limit: DOUBTS_SHOWN }));
         await sleep(LIST_MS);
       }
     } catch (error) {
@@ -452,6 +454,53 @@ async function run(printer, data) {
     await new Promise((resolve) => setTimeout(resolve, JOB_MS));
   }
   pause.wake();
+}
+
+// --- jobs that may have come out or not
+
+const doubts = new Map(); // id -> its card
+
+function showDoubts(jobs) {
+  const open = jobs.filter((job) => !job.evidence.includes("settled"));
+  const ids = new Set(open.map((job) => job.id));
+  for (const [id, card] of doubts) {
+    if (!ids.has(id)) {
+      card.remove();
+      doubts.delete(id);
+    }
+  }
+  for (const job of open.filter(({ id }) => !doubts.has(id))) {
+    const card = makeDoubt(job);
+    doubts.set(job.id, card);
+    $("uncertain").append(card);
+  }
+  $("doubts").hidden = open.length === 0;
+}
+
+function makeDoubt(job) {
+  const name = job.name ? `${job.printer}: ${job.name}` : job.printer;
+  const problem = element("p", { class: "note", role: "alert" });
+  const answer = (action, text) => {
+    const button = element("button", { type: "button" }, text);
+    button.addEventListener("click", async () => {
+      card.querySelectorAll("button").forEach((each) => { each.disabled = true; });
+      try {
+        await server.call("jobs.resolve", { id: job.id, action });
+      } catch (error) {
+        say(problem, error.code === "not-uncertain" ? "Somebody has said so already." : errorText(error));
+        card.querySelectorAll("button").forEach((each) => { each.disabled = false; });
+      }
+      pause.wake();
+    });
+    return button;
+  };
+  const card = element("li", { class: "card", "data-state": "bad", "data-doubt": job.id },
+    element("div", { class: "head" }, element("h3", {}, name), element("code", {}, job.id)),
+    element("p", { class: "state" }, `Uncertain since ${new Date(job.ended).toLocaleTimeString()}: ${job.bytes_accepted} of `
+      + `${job.bytes_total} bytes were surely taken.`),
+    problem,
+    element("p", {}, answer("discard", "It came out"), " ", answer("print-again", "Print it again")));
+  return card;
 }
 
 // --- the start
