@@ -32,6 +32,9 @@ TREE = {
     "BadReply": ("bad-reply", "RawprintError", None),
     "JobCanceled": ("canceled", "RawprintError", None),
     "JobExpired": ("expired", "RawprintError", None),
+    "JournalError": ("journal", "RawprintError", None),
+    "JournalTaken": ("journal-taken", "JournalError", None),
+    "Unsettled": ("unsettled", "RawprintError", None),
     "Unsupported": ("unsupported", "RawprintError", None),
 }
 STANDARD = (ValueError, OSError, PermissionError, ConnectionError, TimeoutError)
