@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import statistics
 import tempfile
@@ -189,7 +190,7 @@ def old_jobs(rounds: int) -> Iterator[Row]:
         with Journal(state / "jobs.db", durability="process") as journal:
             done = threading.Semaphore(0)
             for number in range(WAITING):
-                journal.accept(f"job-{number}", "p0", b"x" * 300, lambda _: done.release())
+                journal.accept(journal.number(), f"job-{number}", "p0", b"x" * 300, lambda _: done.release())
             for _ in range(WAITING):
                 done.acquire()
         with printers("keep") as there:
@@ -213,13 +214,10 @@ def old_jobs(rounds: int) -> Iterator[Row]:
 
 def _accept(journal: Journal) -> Way:
     answers: SimpleQueue[object] = SimpleQueue()
-    number = 0
 
     def once() -> float:
-        nonlocal number
-        number += 1
         begin = perf_counter()
-        journal.accept(f"{number * 40503 % 65536:04x}-{id(journal)}-{number}", "p0", b"x" * 300, answers.put)
+        journal.accept(journal.number(), os.urandom(8).hex(), "p0", b"x" * 300, answers.put)
         answers.get()
         return (perf_counter() - begin) * 1e6
 

@@ -20,7 +20,8 @@ PATIENCE = 10.0
 def accept(journal, id, data=b"ticket\n", **options):
     """Its number, once it is on disk."""
     answers = queue.SimpleQueue()
-    seq = journal.accept(id, "Label", data, answers.put, **options)
+    seq = journal.number()
+    journal.accept(seq, id, "Label", data, answers.put, **options)
     if (error := answers.get(timeout=PATIENCE)) is not None:
         raise error
     return seq
@@ -203,7 +204,7 @@ def test_an_id_that_is_there_spoils_nobody_elses_job(path):
         accept(journal, "a")
         answers = queue.SimpleQueue()
         for id in ("b", "a", "c"):
-            journal.accept(id, "Label", b"x", lambda error, key=id: answers.put((key, error)))
+            journal.accept(journal.number(), id, "Label", b"x", lambda error, key=id: answers.put((key, error)))
         got = dict(answers.get(timeout=PATIENCE) for _ in range(3))
         assert (got["b"], got["c"]) == (None, None)
         assert isinstance(got["a"], JournalError)
@@ -226,7 +227,7 @@ def test_what_was_acknowledged_outlives_kill_9(path, durability):
         f"journal = rawprint.Journal({str(path)!r}, durability={durability!r})\n"
         "for n in range(1000):\n"
         "    done = queue.SimpleQueue()\n"
-        "    journal.accept(f'job-{n}', 'Label', b'x' * 1000, done.put)\n"
+        "    journal.accept(journal.number(), f'job-{n}', 'Label', b'x' * 1000, done.put)\n"
         "    assert done.get() is None\n"
         "    print(n, flush=True)\n"
     )

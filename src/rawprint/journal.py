@@ -1,6 +1,6 @@
 """The journal: an SQLite file that has each job before it is acknowledged, before its first byte goes out, and its end before it is told.
 
-One thread writes. What others ask for meanwhile shares the next commit, so that a crowd of jobs costs few of them.
+One writes at a time. What others ask for while the disk is waited for shares the next commit, so that a crowd of jobs costs few of them.
 """
 
 from __future__ import annotations
@@ -158,6 +158,8 @@ class Journal:
         self.name = self._named()
         self._last: int = self._reader.execute("SELECT coalesce(max(seq), 0) FROM jobs").fetchone()[0]
         self._numbers = threading.Lock()
+        self._writing = threading.Lock()
+        self._queued = 0  # changes that the thread has not written yet
         self._tidied = 0.0
         self._unwritten: list[_Change] = []  # ends that a full disk has refused
         self._thread = threading.Thread(target=self._run, name="rawprint journal", daemon=True)
@@ -165,8 +167,15 @@ class Journal:
 
     # -- what queues call ----------------------------------------------------------------------------------------
 
+    def number(self) -> int:
+        """The next job's number; jobs are taken up again in the order of these."""
+        with self._numbers:
+            self._last += 1
+            return self._last
+
     def accept(
         self,
+        seq: int,
         id: str,
         printer: str,
         data: bytes | memoryview,
@@ -177,36 +186,27 @@ class Journal:
         expires: float | None = None,
         priority: int = 50,
         started: bool = False,
-    ) -> int:
-        """Take a job in; returns its number at once.
+    ) -> None:
+        """Take a job in.
 
         Args:
+            seq: Its `number`.
             id: The job's.
             printer: Whose it is.
             data: Its bytes.
-            done: Called in the journal's thread when it is on disk, or with the error: then nothing of it is.
+            done: Called when it is on disk, or with the error: then nothing of it is. In the journal's thread, or before this
+                returns.
             name: What people call it.
             created: When it was made; None: now.
             expires: When it is no longer to be begun.
             priority: 1 to 100.
             started: Whether its first byte follows at once, so that `start` need not be called.
         """
-        with self._numbers:
-            self._last += 1
-            seq = self._last
-            row = (
-                *(seq, id, printer, name, hashlib.sha256(data).digest(), len(data)),
-                *(time.time() if created is None else created, expires, priority, started),
-            )
-            statements = (
-                (
-                    _INSERT,
-                    row,
-                ),
-                ("INSERT INTO bodies (seq, data) VALUES (?, ?)", (seq, data)),
-            )
-            self._changes.put(_Change(statements, done))  # inside: numbers are in the order of the commits
-        return seq
+        row = (
+            *(seq, id, printer, name, hashlib.sha256(data).digest(), len(data)),
+            *(time.time() if created is None else created, expires, priority, started),
+        )
+        self._put(_Change(((_INSERT, row), ("INSERT INTO bodies (seq, data) VALUES (?, ?)", (seq, data))), done))
 
     def start(self, seq: int, *, started: bool = True) -> None:
         """The job's first byte is about to go out; returns when that is on disk. Or, with `started` false, it did not go.
@@ -216,10 +216,10 @@ class Journal:
         """
         change = (("UPDATE jobs SET started = ? WHERE seq = ?", (started, seq)),)
         if not started:  # what comes after it is written after it
-            self._changes.put(_Change(change, _nobody_waits))
+            self._put(_Change(change, _nobody_waits))
             return
         answers: SimpleQueue[JournalError | None] = SimpleQueue()
-        self._changes.put(_Change(change, answers.put))
+        self._put(_Change(change, answers.put), here=True)
         if (error := answers.get()) is not None:
             raise error
 
@@ -238,7 +238,7 @@ class Journal:
         Args:
             seq: Its number.
             state: Its end.
-            done: Called in the journal's thread when that is on disk; or with the error where it cannot be written, which is tried
+            done: Called as `accept` does when that is on disk; or with the error where it cannot be written, which is tried
                 again with every later change: after a crash before that it counts as interrupted.
             bytes_accepted: As `Job.bytes_accepted`.
             evidence: As `Job.evidence`.
@@ -255,11 +255,11 @@ class Journal:
         ]
         if not self._keep_data and state != "uncertain":
             statements.append(("DELETE FROM bodies WHERE seq = ?", (seq,)))
-        self._changes.put(_Change(tuple(statements), done))
+        self._put(_Change(tuple(statements), done))
 
     def forget(self, id: str) -> None:
         """An ended job that is tried anew under the same id: its row makes place."""
-        self._changes.put(
+        self._put(
             _Change(
                 (
                     ("DELETE FROM bodies WHERE seq = (SELECT seq FROM jobs WHERE id = ?)", (id,)),
@@ -274,7 +274,7 @@ class Journal:
         sql = (
             "UPDATE jobs SET printer = ? WHERE printer = ? AND (ended IS NULL OR (state = 'uncertain' AND settled = 0))"
         )
-        self._changes.put(_Change(((sql, (to, printer)),), _nobody_waits))
+        self._put(_Change(((sql, (to, printer)),), _nobody_waits))
 
     def settle(self, id: str) -> None:
         """Somebody has said what became of an uncertain job; returns when that is on disk.
@@ -283,9 +283,22 @@ class Journal:
             JournalError: It could not be written.
         """
         answers: SimpleQueue[JournalError | None] = SimpleQueue()
-        self._changes.put(_Change((("UPDATE jobs SET settled = 1 WHERE id = ?", (id,)),), answers.put))
+        self._put(_Change((("UPDATE jobs SET settled = 1 WHERE id = ?", (id,)),), answers.put))
         if (error := answers.get()) is not None:
             raise error
+
+    def _put(self, change: _Change, *, here: bool = False) -> None:
+        """Have it written: by the thread, or where nothing is ahead of it and nobody minds, here and now."""
+        if (here or self.durability == "process") and self._writing.acquire(blocking=False):
+            try:
+                if not self._queued:
+                    self._write([change])
+                    return
+            finally:
+                self._writing.release()
+        with self._numbers:
+            self._queued += 1
+            self._changes.put(change)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -342,7 +355,8 @@ class Journal:
             try:
                 first = self._changes.get(timeout=_TIDY_EVERY)
             except Empty:
-                self._tidy()
+                with self._writing:
+                    self._tidy()
                 continue
             changes, ends = ([], True) if first is None else ([first], False)
             with contextlib.suppress(Empty):
@@ -352,20 +366,27 @@ class Journal:
                         ends = True
                     else:
                         changes.append(following)
-            self._write(changes)
+            with self._writing:
+                self._write(changes)
+                with self._numbers:
+                    self._queued -= len(changes)
             if ends:
                 return
             if time.monotonic() - self._tidied > _TIDY_EVERY:
-                self._tidy()
+                with self._writing:
+                    self._tidy()
 
     def _write(self, changes: list[_Change]) -> None:
         error = self._commit([*self._unwritten, *changes])
-        if error is not None and isinstance(error.__cause__, sqlite3.IntegrityError) and len(changes) > 1:
+        taken = error is not None and isinstance(error.__cause__, sqlite3.IntegrityError)
+        if taken and len(changes) > 1:
             for change in changes:  # an id that was there already must not spoil what others wrote
                 self._write([change])
             return
         if error is None:
             self._unwritten.clear()
+        elif taken:
+            error = JournalError("the journal has a job of that id already", hint="make a new id for every job")
         else:
             log.error("the journal cannot be written: %s", error)
             # An end is true whatever the disk says, and the first statement of one tells it.

@@ -300,7 +300,9 @@ class PrintQueue:
                 self._tell(job)
             kept(error)
 
-        job._seq = journal.accept(
+        job._seq = journal.number()  # before the thread may see it
+        journal.accept(
+            job._seq,
             job.id,
             self.name,
             job._data,

@@ -212,7 +212,7 @@ def test_ten_thousand_jobs_that_wait(serve, label, tmp_path):
     with Journal(tmp_path / "state" / "jobs.db", durability="process") as journal:
         done = threading.Semaphore(0)
         for number in range(10_000):
-            journal.accept(f"job-{number}", "Label", b"x" * 300, lambda _: done.release())
+            journal.accept(journal.number(), f"job-{number}", "Label", b"x" * 300, lambda _: done.release())
         for _ in range(10_000):
             done.acquire()
     label.set("media-empty", True)
