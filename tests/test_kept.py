@@ -257,3 +257,18 @@ def test_many_threads_share_one_journal(virtual, kept):
         assert job.wait(PATIENCE)
     assert sorted(listener.printed().splitlines()) == sorted(b"<%d.%d>" % (m, n) for m in range(8) for n in range(50))
     assert journal.unfinished() == []
+
+
+@pytest.mark.parametrize("durability", ["power", "process"])
+def test_a_journal_that_was_closed_first_holds_nobody_up(virtual, path, durability):
+    listener = virtual("escpos", reasons=["media-empty"])
+    journal = Journal(path, durability=durability)
+    with rawprint.PrintQueue(listener.address, "escpos", journal=journal) as printing:
+        job = printing.submit(b"ticket\n")
+        journal.close()
+        journal.close()
+        with pytest.raises(JournalError, match="closed"):
+            printing.submit(b"ticket\n")
+        listener.set("media-empty", False)
+        assert not job.wait(0.3)
+    assert listener.printed() == b"", "it may be printed by the next process"

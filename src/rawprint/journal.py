@@ -159,6 +159,7 @@ class Journal:
         self._last: int = self._reader.execute("SELECT coalesce(max(seq), 0) FROM jobs").fetchone()[0]
         self._numbers = threading.Lock()
         self._writing = threading.Lock()
+        self._closed = False
         self._queued = 0  # changes that the thread has not written yet
         self._tidied = 0.0
         self._unwritten: list[_Change] = []  # ends that a full disk has refused
@@ -291,14 +292,17 @@ class Journal:
         """Have it written: by the thread, or where nothing is ahead of it and nobody minds, here and now."""
         if (here or self.durability == "process") and self._writing.acquire(blocking=False):
             try:
-                if not self._queued:
+                if not self._queued and not self._closed:
                     self._write([change])
                     return
             finally:
                 self._writing.release()
         with self._numbers:
-            self._queued += 1
-            self._changes.put(change)
+            if not self._closed:
+                self._queued += 1
+                self._changes.put(change)
+                return
+        change.done(JournalError(f"the journal {self._path} is closed", hint="close the queues before their journal"))
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -320,27 +324,38 @@ class Journal:
 
     def data(self, seq: int) -> bytes | None:
         """A job's bytes; None where they are kept no more."""
-        with self._reading:
-            row = self._reader.execute("SELECT data FROM bodies WHERE seq = ?", (seq,)).fetchone()
-        return None if row is None else row[0]
+        rows = self._select("SELECT data FROM bodies WHERE seq = ?", seq)
+        return rows[0][0] if rows else None
 
     def _read(self, where: str, *values: object) -> Iterator[JournalEntry]:
+        return map(_entry, self._select(f"SELECT {_COLUMNS} FROM jobs {where}", *values))  # noqa: S608
+
+    def _select(self, sql: str, *values: object) -> list[Any]:
+        """Rows.
+
+        Raises:
+            JournalError: The file cannot be read, or is closed.
+        """
         with self._reading:
-            rows = self._reader.execute(f"SELECT {_COLUMNS} FROM jobs {where}", values).fetchall()  # noqa: S608
-        return map(_entry, rows)
+            try:
+                return self._reader.execute(sql, values).fetchall()
+            except sqlite3.Error as error:
+                raise _failure(self._path, error) from error
 
     # -- the end -------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Write what is not written yet, and let go of the file."""
-        if self._thread.is_alive():
+        with self._numbers:
+            if self._closed:
+                return
+            self._closed = True
             self._changes.put(None)
-            self._thread.join()
-        self._reader.close()
-        self._writer.close()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        self._thread.join()
+        with self._reading, self._writing:
+            self._reader.close()
+            self._writer.close()
+        os.close(self._lock)
 
     def __enter__(self) -> Self:
         return self
@@ -538,7 +553,7 @@ def _is_damage(error: sqlite3.Error) -> bool:
 def _failure(path: Path, error: Exception) -> JournalError:
     full = getattr(error, "sqlite_errorname", "").startswith("SQLITE_FULL")
     return JournalError(
-        f"the journal {path} cannot be written: {getattr(error, 'strerror', None) or error}",
+        f"the journal {path} cannot be used: {getattr(error, 'strerror', None) or error}",
         hint="make room on the disk" if full else "see whether this user may write there",
     )
 
