@@ -35,6 +35,19 @@ def kept(path):
         yield make
 
 
+@pytest.fixture
+def queues():
+    """queues(address, dialect, **options) -> a Watched queue without a journal."""
+    with contextlib.ExitStack() as stack:
+
+        def make(*arguments, **options):
+            made = Watched(*arguments, **options)
+            stack.callback(made.close, 0.2)
+            return made
+
+        yield make
+
+
 def again(path, address, dialect, **options):
     """The next process: a queue that got back what the journal has."""
     journal = Journal(path)
@@ -272,3 +285,63 @@ def test_a_journal_that_was_closed_first_holds_nobody_up(virtual, path, durabili
         listener.set("media-empty", False)
         assert not job.wait(0.3)
     assert listener.printed() == b"", "it may be printed by the next process"
+
+
+# -- the printer's own word -----------------------------------------------------------------------------------------
+
+FENCES = {"escpos": "process-id", "star": "print-end-counter"}
+
+
+@pytest.mark.parametrize("dialect", FENCES)
+def test_completed_is_what_the_printer_says_when_it_has_printed(virtual, queues, dialect):
+    """Where it is known to answer: the next job does not wait for that, and no earlier end is claimed."""
+    listener = virtual(dialect, speed=2000.0)
+    capabilities = rawprint.Capabilities(promised=frozenset({FENCES[dialect]}))
+    printing = queues(listener.address, dialect, capabilities=capabilities, idle_release=60)
+    jobs = [printing.submit(b"<%d>" % n + b"a line of text\n" * 130) for n in range(3)]
+    for number, job in enumerate(jobs):
+        assert job.wait(PATIENCE)
+        with listener.lock:
+            printed = bytes(listener.device.printed)
+        assert b"<%d>" % number + b"a line of text\n" * 130 in printed, "it has come to the end of that one"
+        assert (job.state, job.evidence) == (JobState.COMPLETED, ("acknowledged", FENCES[dialect]))
+    assert FENCES[dialect] in capabilities.answered
+    # All were given before the first had printed.
+    begun = [printing.history.index(next(h for h in printing.history if h[0] == job.id and h[2])) for job in jobs]
+    ended = [printing.history.index(next(h for h in printing.history if h[0] == job.id and h[1].ended)) for job in jobs]
+    assert max(begun) < max(ended)
+
+
+def test_a_ticket_that_waits_for_paper_is_not_completed(virtual, queues):
+    listener = virtual("escpos", media=100)
+    capabilities = rawprint.Capabilities(promised=frozenset({"process-id"}))
+    printing = queues(listener.address, "escpos", capabilities=capabilities)
+    job = printing.submit(PLAIN_TICKET)
+    printing.wait_for(lambda: job.state is JobState.STOPPED)
+    assert not job.wait(1.0)
+    listener.set("media-empty", False)
+    assert job.wait(PATIENCE)
+    assert job.state is JobState.COMPLETED
+
+
+def test_a_fence_that_is_never_answered_is_forgotten(virtual, queues, monkeypatch):
+    monkeypatch.setattr("rawprint.print_queue.SILENCE", 0.5)
+    listener = virtual("escpos", clone="no-process-id")
+    capabilities = rawprint.Capabilities(answered={"process-id"})
+    printing = queues(listener.address, "escpos", capabilities=capabilities, idle_release=60)
+    for _ in range(3):
+        job = printing.submit(PLAIN_TICKET)
+        assert job.wait(PATIENCE)
+        assert (job.state, job.evidence) == (JobState.DELIVERED, ("acknowledged", "status"))
+    assert capabilities.silent == {"process-id"}
+    printing.submit(PLAIN_TICKET).wait(PATIENCE)
+    assert listener.received().count(b"\x1d(H") == 3
+
+
+def test_nobody_is_asked_who_is_not_known_to_answer(virtual, queues):
+    listener = virtual("escpos")
+    printing = queues(listener.address, "escpos")
+    job = printing.submit(PLAIN_TICKET)
+    assert job.wait(PATIENCE)
+    assert job.state is JobState.DELIVERED
+    assert b"\x1d(H" not in listener.received()

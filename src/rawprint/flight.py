@@ -12,6 +12,7 @@ from rawprint.status import PrinterState
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rawprint.dialects import Query
     from rawprint.errors import Disconnected
     from rawprint.jobs import Job
     from rawprint.printer import Printer
@@ -46,6 +47,9 @@ class Flight:
         self._moved = self._moved_before = time.monotonic()
         self._line: PrinterStatus | None = None
         self._line_at = 0.0
+        self.fenced: list[Job] = []  # those that have printed when the fence behind them is answered
+        self.fenced_at = 0.0
+        self._passed = 0  # fences, before that one
 
     def jobs(self) -> Iterator[Job]:
         """Every job of the connection that has not ended."""
@@ -143,6 +147,23 @@ class Flight:
             if job._healthy >= SETTLED_ANSWERS and now - job._healthy_since >= SETTLED_TIME:
                 settled.append(job)
         return settled
+
+    def fence(self, query: Query) -> None:
+        """Have the printer tell when it has printed all that it was given, if it is not to tell that already.
+
+        One at a time: printers keep the newest question alone.
+        """
+        if not self.fenced and self.awaiting:
+            self.fenced, self.fenced_at = list(self.awaiting), time.monotonic()
+            self._passed = self.printer.fences_passed
+            self.printer.fence(query)
+
+    def printed(self) -> list[Job]:
+        """Jobs of which the printer has said that printing has come to their end; they are the first ones."""
+        if not self.fenced or self.printer.fences_passed == self._passed:
+            return []
+        fenced, self.fenced = self.fenced, []
+        return [job for job in fenced if job in self.awaiting]
 
     def unhealthy(self) -> None:
         """The printer is stopped or silent: what it said before proves nothing."""

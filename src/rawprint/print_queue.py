@@ -42,7 +42,7 @@ from rawprint.status import PrinterState, PrinterStatus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rawprint.dialects import Decoded, Dialect
+    from rawprint.dialects import Decoded, Dialect, Query
     from rawprint.journal import Journal, JournalEntry
     from rawprint.printer import Printer
     from rawprint.transports import Transport
@@ -1126,10 +1126,10 @@ class PrintQueue:
                 job.reasons = reasons
                 self._tell(job)
 
-    def _delivered(self, job: Job, flight: Flight, *evidence: str) -> None:
+    def _delivered(self, job: Job, flight: Flight, *evidence: str, state: JobState = JobState.DELIVERED) -> None:
         job.evidence = (flight.printer.transport.counts, *evidence)
         job.reasons = {}
-        self._set(job, JobState.DELIVERED)
+        self._set(job, state)
 
     def _never_begun(self, job: Job, message: str) -> None:
         error = JobCanceled(message)
@@ -1363,6 +1363,8 @@ class PrintQueue:
                 self._silence(flight)
                 return
             self._asked_at = now
+            if (fence := self._fence) is not None:
+                flight.fence(fence)
             status = self._look(printer, _ASK_TIMEOUT)
         except Disconnected as error:
             if self._lost(error):
@@ -1377,6 +1379,12 @@ class PrintQueue:
             self._judge(flight, status)
             if self._polling.suspects:
                 self._watch_at = max(self._watch_at, time.monotonic() + FEED_ENDS)
+
+    @property
+    def _fence(self) -> Query | None:
+        """The question that the printer is known to answer when printing has come to it."""
+        fence = self._dialect.fences[0] if self._dialect is not None and self._dialect.fences else None
+        return fence if fence is not None and self.capabilities.knows(fence.name) else None
 
     def _acknowledged(self, flight: Flight) -> bool:
         """Whether the far side has taken all; if not, when to look again, and whether that is a stop."""
@@ -1412,6 +1420,15 @@ class PrintQueue:
         for job in flight.awaiting:
             if job.state is JobState.STOPPED:
                 self._go_on(job)
+        if (fence := self._fence) is not None:
+            if printed := flight.printed():
+                self.capabilities.learn(fence.name, answered=True)
+                self._deliver(printed, flight, fence.name, state=JobState.COMPLETED)
+                return
+            if not flight.fenced or time.monotonic() - flight.fenced_at < SILENCE:
+                return
+            self.capabilities.missed(fence.name)  # and these end as they do where there is none
+            flight.fenced = []
         evidence = ("status",) if status.state is PrinterState.IDLE else ()
         self._deliver(flight.judge(status), flight, *evidence)
 
@@ -1450,10 +1467,10 @@ class PrintQueue:
             if job.state is not JobState.STOPPED and now - self._silent_since >= _ASK_TIMEOUT:
                 self._stop(job, self._line(flight))
 
-    def _deliver(self, jobs: list[Job], flight: Flight, *evidence: str) -> None:
+    def _deliver(self, jobs: list[Job], flight: Flight, *evidence: str, state: JobState = JobState.DELIVERED) -> None:
         flight.end(jobs)
         for job in jobs:
-            self._delivered(job, flight, *evidence)
+            self._delivered(job, flight, *evidence, state=state)
         if jobs:
             self._used = time.monotonic()
 

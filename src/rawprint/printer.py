@@ -112,6 +112,8 @@ class Printer:
         self._quiet = False  # this connection was seen to send nothing after its answers
         self._after_job = False  # bytes may come that answer questions which stand in the job itself
         self._printed_at = float("-inf")
+        self.fences_passed = 0  # how often `fence` was answered on this connection
+        self._fence: Query | None = None
         self._slowest = 0.0  # the longest that an answer on this connection took, seconds
         self._unsent = b""  # the rest of a question that the transport took only in part
         self._pushes = False  # it was told to tell changes unasked, and no job has come since that may have ended that
@@ -202,6 +204,21 @@ class Printer:
     def precede(self, data: bytes) -> None:
         """Have these bytes go out before the next job's first one; they are no part of what `print` counts."""
         self._unsent = self._unsent + data
+
+    def fence(self, query: Query) -> None:
+        """Ask to be told when printing has come to here, and do not wait for that: `fences_passed` counts the answers.
+
+        Never call it in the middle of a job: the question would become part of it.
+
+        Args:
+            query: Of `dialect.fences`, which the printer is known to answer.
+
+        Raises:
+            Disconnected: The connection ended.
+        """
+        self._fence = query
+        self._unsent += query.request
+        self._give_rest(0.0)
 
     def unacknowledged(self) -> int:
         """Of the bytes taken so far, how many the far side has not confirmed yet."""
@@ -316,6 +333,9 @@ class Printer:
         self._flush(deadline)
 
     def _pushed(self, decoded: Decoded, raw: bytes) -> None:
+        if self._fence is not None and self.dialect is not None and decoded.answers is None and not decoded.reasons:
+            said = self.dialect.decode(raw, (self._fence,))
+            self.fences_passed += said is not None and said.answers is self._fence
         if decoded.reasons:
             self._pushed_first = self._pushed_first or not self._told_to_push
             self.capabilities.learn(PUSHES, answered=True)

@@ -29,6 +29,10 @@ from .proxy import Proxy
 PATIENCE = 120.0
 PACE = 1.8  # seconds between two tickets of one client, at most
 PRINTERS = [("tspl", ""), ("escpos", ""), ("star", ""), ("zpl", ""), ("escpos", "drops-idle"), ("tspl", "short-status")]
+PROMISED = {
+    "escpos": ["process-id"],
+    "star": ["print-end-counter"],
+}  # so that they say themselves when they have printed
 GOOD = {"completed", "delivered"}
 NOTHING = {"failed", "expired"}
 ENDS = GOOD | NOTHING | {"uncertain", "canceled"}
@@ -53,6 +57,7 @@ class Server:
         self._command = [sys.executable, "-m", "rawprint_server", "--config", str(folder / "server.toml")]
         tables = "".join(
             f'[printers.P{n}]\naddress = "{address}"\ndialect = "{dialect}"\nshare = {str(n % 2 == 0).lower()}\n'
+            f"promises = {json.dumps(PROMISED.get(dialect, []))}\n"
             f'after_uncertain = "{"hold" if n % 3 == 0 else "go-on"}"\n'
             for n, (address, dialect) in enumerate(printers)
         )

@@ -19,6 +19,7 @@ class Clone:
         sentence: What it does, for people.
         dialects: The languages in which the habit makes sense.
         mute: Prints and never sends a byte.
+        no_process_id: Swallows GS ( H.
         late: Sends each answer only when the next question comes.
         babbles: Answers every question with a line of text that belongs to another protocol.
         prints_unknown: Puts the bytes of commands that it does not know on paper.
@@ -46,6 +47,7 @@ class Clone:
     )
     mute: bool = False
     late: bool = False
+    no_process_id: bool = False
     babbles: bool = False
     prints_unknown: bool = False
     idle_reset: float | None = None
@@ -109,6 +111,8 @@ _ALL = (
     ),
     # Star's models before the automatic status (RS232 manual of the TSP200 series, p.55: ENQ; dot impact specification).
     Clone("enq-only", "Answers ENQ and EOT alone and swallows ESC ACK SOH.", dialects=_STAR, enq_only=True),
+    # Not in the manuals of HPRT and X80, nor of Epson's TM-T88III and TM-U220 (APG p.425).
+    Clone("no-process-id", "Swallows GS ( H.", dialects=_ESCPOS, no_process_id=True),
     # Emulations, and Zebra's own before ~HQES (its programming guide of 2006 has ~HS alone for errors). UNCONFIRMED which
     Clone("no-hqes", "Answers ~HS alone and swallows ~HQES.", dialects=_ZPL, no_hqes=True),
     Clone(

@@ -317,6 +317,8 @@ class EscPosDevice(Device):
                 if identity:
                     self._answer(identity)
             case b"\x1d(H" if len(command) == 11 and command[5:7] == b"00":
+                if self.clone.no_process_id:
+                    return
                 self._answer(b"\x37\x22" + command[7:11] + b"\x00")  # process id (APG p.429)
             case b"\x1d(D" if len(command) >= 8 and command[5] == 0x14:
                 for which, on in zip(command[6::2], command[7::2], strict=False):
