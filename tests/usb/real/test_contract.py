@@ -68,7 +68,12 @@ class Slot:
         self._plug.set(capacity=None)
         closing = [thread for thread in threading.enumerate() if thread.name.startswith("rawprint closes")]
         for thread in closing:
-            thread.join(35)
+            while not thread.is_alive():
+                if thread not in threading.enumerate():
+                    break  # it has ended
+                threading.Event().wait(0.001)  # it is listed before it has begun
+            else:
+                thread.join(35)
 
     def close(self):
         self._stack.close()
