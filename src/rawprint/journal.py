@@ -59,6 +59,7 @@ _STEPS = (
     ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 50;
     """,
     """
+    CREATE TABLE paused (printer TEXT PRIMARY KEY);
     CREATE TABLE memory (name TEXT NOT NULL);
     INSERT INTO memory VALUES (lower(hex(randomblob(8))));
     """,
@@ -270,8 +271,16 @@ class Journal:
             )
         )
 
+    def pause(self, printer: str, *, paused: bool) -> None:
+        """Remember that somebody has the printer's jobs wait, or no more."""
+        sql = "INSERT OR IGNORE INTO paused VALUES (?)" if paused else "DELETE FROM paused WHERE printer = ?"
+        self._put(_Change(((sql, (printer,)),), _nobody_waits))
+
     def rename(self, printer: str, to: str) -> None:
         """Another name for a printer: the jobs that have not ended, or are not settled, are its own still."""
+        self._put(
+            _Change((("UPDATE OR REPLACE paused SET printer = ? WHERE printer = ?", (to, printer)),), _nobody_waits)
+        )
         sql = (
             "UPDATE jobs SET printer = ? WHERE printer = ? AND (ended IS NULL OR (state = 'uncertain' AND settled = 0))"
         )
@@ -317,6 +326,10 @@ class Journal:
     def unsettled(self) -> list[JournalEntry]:
         """The uncertain jobs of which nobody has said what became of them."""
         return list(self._read("WHERE state = 'uncertain' AND settled = 0 ORDER BY seq"))
+
+    def paused(self) -> list[str]:
+        """The printers whose jobs somebody has wait."""
+        return [name for (name,) in self._select("SELECT printer FROM paused")]
 
     def ended(self, limit: int) -> list[JournalEntry]:
         """The newest of those that have ended, the oldest first."""

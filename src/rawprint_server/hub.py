@@ -143,6 +143,7 @@ class _Printer:
         self.asides: AsideWatch | None = None
         self.live: dict[str, _Known] = {}  # jobs that have not ended, in order
         self.waiting = 0  # their bytes that it has not taken
+        self.paused = False  # no job of it is begun
         self.pending = 0  # how many of them have not begun
         self.words = Words()
         self.status: PrinterStatus | None = None  # what they say together
@@ -171,6 +172,7 @@ class _Printer:
             source=None if status is None else status.source,
             busy=len(self.live) > self.pending,
             pending=self.pending,
+            paused=self.paused,
             share=self.share,
             drawer=bool(DRAWER_PINS.get(self.dialect or "")),
             encoding=config.encoding,
@@ -429,6 +431,9 @@ class Hub:
         """Takes up what an earlier process left in the journal: jobs that had not begun are printed, others end `uncertain`."""
         if self._journal is None:
             return
+        for name in self._journal.paused():
+            if name in self._printers:
+                self._pause(self._printers[name], paused=True)
         for entry in self._journal.ended(ENDED_JOBS):
             self._remember(entry)
         for entry in self._journal.unsettled():
@@ -454,6 +459,28 @@ class Hub:
             known.job = printer.queue.restore(entry, data)
         if left:
             log.warning("%d jobs of before were in the journal", len(left))
+
+    def pause(self, name: str, *, paused: bool = True) -> PrinterView:
+        """Has no job of the printer begin any more, or again; over a restart, too, where there is a journal.
+
+        Raises:
+            UnknownPrinter: There is no such printer.
+            JobCanceled: The server is ending.
+        """
+        printer = self._printer(name)
+        if self._journal is not None:
+            self._journal.pause(name, paused=paused)
+        self._pause(printer, paused=paused)
+        self._refresh(printer)
+        return printer.view()
+
+    @staticmethod
+    def _pause(printer: _Printer, *, paused: bool) -> None:
+        printer.paused = paused
+        if paused:
+            printer.queue.pause()
+        else:
+            printer.queue.resume()
 
     async def resolve(self, id: str, action: str) -> JobView:
         """Settles an uncertain job, so that those which it holds up go on.
@@ -964,6 +991,11 @@ class Hub:
         del printer.live[view.id]
         printer.waiting -= view.bytes_total - view.bytes_accepted
         printer.ended[view.state] += 1
+        if view.state == JobState.UNCERTAIN and printer.queue.after_uncertain == "hold":
+            log.warning(
+                "nothing more is printed before somebody says what became of it: at /, or `rawprint jobs resolve`",
+                extra={"job": view.id, "printer": view.printer},
+            )
         if view.state == JobState.UNCERTAIN and printer.config.after_uncertain == "print-marked":
             self._in_background_task(self._print_marked(printer, view))
         printer.bytes += view.bytes_accepted

@@ -251,6 +251,7 @@ class PrinterView(Struct, frozen=True):
         pending: Jobs that have not begun.
         share: Whether the connection is let go when idle, for other computers.
         drawer: Whether its language can open a cash drawer.
+        paused: Whether somebody has its jobs wait; `reasons` say whether the printer itself is paused.
         error: Why nothing is known of it now.
     """
 
@@ -264,6 +265,7 @@ class PrinterView(Struct, frozen=True):
     source: str | None
     busy: bool
     pending: int
+    paused: bool
     share: bool
     drawer: bool
     encoding: str | None

@@ -86,6 +86,16 @@ async def printers_status(call: Call, /) -> PrinterView:
     return call.hub.printer(name)
 
 
+def printers_pause(call: Call, /) -> PrinterView:
+    """Has no job of a printer begin any more; the one in print goes on."""
+    return call.hub.pause(_named(read(call.params, PrinterParams)))
+
+
+def printers_resume(call: Call, /) -> PrinterView:
+    """Has the printer's jobs begin again."""
+    return call.hub.pause(_named(read(call.params, PrinterParams)), paused=False)
+
+
 def print_(call: Call, /) -> JobView | Awaitable[JobView]:
     """Takes a job; answers at once, or when `options.wait` says."""
     params = read(call.params, PrintParams)
@@ -153,6 +163,8 @@ METHODS: Mapping[str, Method] = {
     "printers.find": printers_find,
     "printers.list": printers_list,
     "printers.status": printers_status,
+    "printers.pause": printers_pause,
+    "printers.resume": printers_resume,
     "print": print_,
     "drawer.open": drawer_open,
     "jobs.get": jobs_get,

@@ -29,6 +29,8 @@ _CALLS: dict[str, tuple[Any, Any]] = {
     "printers.find": (None, list[str]),
     "printers.list": (None, list[PrinterView]),
     "printers.status": (PrinterParams, PrinterView),
+    "printers.pause": (PrinterParams, PrinterView),
+    "printers.resume": (PrinterParams, PrinterView),
     "print": (PrintParams, JobView),
     "drawer.open": (DrawerParams, JobView),
     "jobs.get": (JobParams, JobView),

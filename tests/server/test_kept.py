@@ -157,6 +157,22 @@ def test_what_waits_for_a_printer_that_got_another_name_is_its_own_still(serve, 
     assert label.printed() == b"x"
 
 
+def test_a_printer_that_was_paused_is_so_after_a_restart_until_it_is_resumed(serve, label):
+    with serve({"Label": on(label)}) as server, server.native() as native:
+        assert native.ask("printers.pause", printer="Label")["paused"]
+        native.ask("print", printer="Label", data="x", options={"id": "a"})
+    with serve({"Label": on(label)}) as server, server.native() as native:
+        (printer,) = native.ask("printers.list")
+        assert printer["paused"]
+        assert native.ask("printers.status", printer="Label")["state"] == "idle", "it can be asked"
+        assert native.ask("jobs.get", id="a")["state"] == "pending"
+        assert label.printed() == b""
+        assert not native.ask("printers.resume", printer="Label")["paused"]
+        wait_for(native, "a", "delivered")
+    with serve({"Label": on(label)}) as server, server.native() as native:
+        assert not native.ask("printers.list")[0]["paused"]
+
+
 def test_last_nights_tickets_are_not_printed_in_the_morning(serve, label, tmp_path):
     label.set("media-empty", True)
     config = {"Label": on(label, expires="1s")}

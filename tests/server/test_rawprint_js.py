@@ -266,6 +266,7 @@ def printer(name: str, **changes) -> dict:
         "source": "printer",
         "busy": False,
         "pending": 0,
+        "paused": False,
         "share": True,
         "drawer": False,
         "encoding": None,

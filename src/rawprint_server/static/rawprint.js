@@ -18,7 +18,7 @@
  * A printer as the server describes it. Times are in ISO 8601.
  * @typedef {{ name: string, address: string, dialect: string | null,
  *   state: "idle" | "processing" | "stopped" | "unknown", reasons: Reasons, at: string | null, since: string | null,
- *   source: string | null, busy: boolean, pending: number, share: boolean, drawer: boolean, encoding: string | null,
+ *   source: string | null, busy: boolean, pending: number, paused: boolean, share: boolean, drawer: boolean, encoding: string | null,
  *   media: Media, capabilities: Capabilities, error: ErrorData | null }} PrinterData
  *
  * A job as the server describes it.
@@ -110,7 +110,7 @@ const FAILURES = new Set(["uncertain", "failed", "canceled", "expired"]);
 const ENDS = new Set(["completed", "delivered", ...FAILURES]);
 
 // These may be asked twice: they change nothing, or nothing more.
-const REPEATABLE = new Set(["server.version", "printers.find", "printers.list", "printers.status", "jobs.get",
+const REPEATABLE = new Set(["server.version", "printers.find", "printers.list", "printers.status", "printers.pause", "printers.resume", "jobs.get",
   "jobs.list", "jobs.cancel", "subscribe", "unsubscribe"]);
 // These may be asked twice under one id, of a server that remembers it.
 const KEYED = new Set(["print", "drawer.open"]);
@@ -1149,6 +1149,8 @@ export class Printer extends Emitter {
   get busy() { return this.#data.busy; }
   /** How many jobs wait for it. */
   get pending() { return this.#data.pending; }
+  /** Whether somebody has its jobs wait: `printers.call("printers.resume", { printer })` lets them go on. */
+  get paused() { return this.#data.paused; }
   get address() { return this.#data.address; }
   /** Its language: "tspl", "escpos" …; null where it is not known yet. */
   get dialect() { return this.#data.dialect; }
