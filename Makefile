@@ -78,7 +78,7 @@ test: $(STAMP) chromium node strace
 	@usb=0; machines=; if tests/usb/setup.sh; then { $(run-usb-tests); exit $$usb; } & machines=$$!; fi; \
 	$(MAKE) --no-print-directory check; code=$$?; \
 	[ -z "$$machines" ] || wait $$machines || usb=1; \
-	[ $$code != 0 ] || { $(BIN)/python -m pytest -n 8 --dist loadgroup; code=$$?; }; \
+	[ $$code != 0 ] || { $(BIN)/python -m pytest -n 6 --dist loadgroup; code=$$?; }; \
 	[ $$usb = 0 ] || { echo "the tests in the emulated machine have failed: see above"; exit 1; }; exit $$code
 
 test-usb: $(STAMP)

@@ -271,6 +271,10 @@ class Journal:
             )
         )
 
+    def move(self, seq: int, printer: str) -> None:
+        """A job is another printer's now."""
+        self._put(_Change((("UPDATE jobs SET printer = ? WHERE seq = ?", (printer, seq)),), _nobody_waits))
+
     def pause(self, printer: str, *, paused: bool) -> None:
         """Remember that somebody has the printer's jobs wait, or no more."""
         sql = "INSERT OR IGNORE INTO paused VALUES (?)" if paused else "DELETE FROM paused WHERE printer = ?"

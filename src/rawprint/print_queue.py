@@ -354,6 +354,37 @@ class PrintQueue:
         self._post(interrupted if entry.started else job)
         return job
 
+    def withdraw(self, job: Job, done: Callable[[bool], None]) -> None:
+        """Take a job back that has not begun, to give it to another queue by `adopt`; it does not end by that.
+
+        Args:
+            job: One of this queue's.
+            done: Called in the queue's thread: whether it was still there.
+
+        Raises:
+            JobCanceled: The queue is closed.
+        """
+
+        def withdraw() -> None:
+            there = job in self._pending and not job._cancel
+            if there:
+                self._pending.remove(job)
+                self._not_started(job)
+            done(there)
+
+        self._post(withdraw)
+
+    def adopt(self, job: Job) -> None:
+        """Print a job that another queue gave up by `withdraw`. They must have the same journal, or none.
+
+        Raises:
+            JobCanceled: The queue is closed.
+        """
+        job._changed, job._wake, job.error, job.reasons = self._changed, self._wake, None, {}
+        if job._seq is not None and self._journal is not None:
+            self._journal.move(job._seq, self.name)
+        self._post(job)
+
     def settle(self, id: str) -> None:
         """Somebody has said what became of an uncertain job: those that it holds up go on."""
 

@@ -118,6 +118,7 @@ class PrinterConfig(Struct, frozen=True):
         after_uncertain: When a job may have come out or not, "hold": nothing else is printed before somebody has said which; "go-on":
             the next one is; "print-marked": it is printed once more, headed as a possible copy. None: "hold" for the
             languages of label printers, "go-on" for others.
+        stand_in: Name of the printer, of the same language, that gets the jobs which have not begun here after `stand_in_after`.
     """
 
     address: str
@@ -135,6 +136,8 @@ class PrinterConfig(Struct, frozen=True):
     drawer_open: Literal["high", "low"] | None = None
     expires: str = "4h"
     after_uncertain: Literal["hold", "go-on", "print-marked"] | None = None
+    stand_in: str | None = None
+    stand_in_after: str = "30s"
 
 
 class AccessConfig(Struct, frozen=True):
@@ -337,6 +340,23 @@ def _faults(data: dict[str, Any]) -> Iterator[_Fault]:
                 'Write [printers.Label] or [printers."Front desk"].',
             )
         yield from _check_printer(name, (yield from _table(path, table, PrinterConfig)), seen)
+    yield from _check_stand_ins(printers)
+
+
+def _check_stand_ins(printers: dict[str, Any]) -> Iterator[_Fault]:
+    tables = {name: table for name, table in printers.items() if isinstance(table, dict)}
+    for name, table in tables.items():
+        other = table.get("stand_in")
+        if not isinstance(other, str):
+            continue
+        path = ("printers", name, "stand_in")
+        if other not in tables or other == name:
+            near = difflib.get_close_matches(other, [each for each in tables if each != name], 1)
+            yield _Fault(
+                path, f"{_shown(other)} is no other printer's name", f"Did you mean {near[0]!r}?" if near else ""
+            )
+        elif table.get("dialect") != tables[other].get("dialect"):
+            yield _Fault(path, f"{_shown(other)} has another dialect", "A stand-in must understand the same jobs.")
 
 
 def _table(path: KeyPath, table: Any, shape: type[Struct]) -> Generator[_Fault, None, dict[str, Any]]:
@@ -461,6 +481,7 @@ def _check_path(path: KeyPath, values: dict[str, Any], what: str, hint: str) -> 
 def _check_printer(name: str, values: dict[str, Any], seen: dict[str, str]) -> Iterator[_Fault]:
     path = ("printers", name)
     yield from _check_time((*path, "expires"), values.get("expires"), never=True)
+    yield from _check_time((*path, "stand_in_after"), values.get("stand_in_after"))
     dialect = values.get("dialect", "")  # None: not even text
     scheme = ""
     if (text := values.get("address")) is not None:

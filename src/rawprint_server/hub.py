@@ -325,7 +325,46 @@ class Hub:
                 kept=lambda error: self._post(self._kept, known, error),
             )
 
-        return self._take(printer, data, id, job_name, submit)
+        view = self._take(printer, data, id, job_name, submit)
+        self._schedule_stand_in(self._known[view.id])
+        return view
+
+    def _schedule_stand_in(self, known: _Known) -> None:
+        """A job that has not begun after some time goes to another printer, where the configuration names one."""
+        config = known.printer.config
+        if config.stand_in is not None and known.job is not None and known.view.state == JobState.PENDING:
+            self._loop.call_later(seconds(config.stand_in_after) or 0.0, self._to_stand_in, known)
+
+    def _to_stand_in(self, known: _Known) -> None:
+        printer, job = known.printer, known.job
+        other = self._printers.get(printer.config.stand_in or "")
+        if job is None or known.view.state != JobState.PENDING or other is None or other is printer or self._stopping:
+            return
+        if other.dialect != printer.dialect or other.pending >= MAX_PENDING:
+            return
+        with suppress(JobCanceled):  # the queue has been closed
+            printer.queue.withdraw(job, lambda there: self._post(self._withdrawn, known, other, there))
+
+    def _withdrawn(self, known: _Known, other: _Printer, there: bool) -> None:
+        """The job's printer gave it up, or has begun it."""
+        printer, job = known.printer, known.job
+        if not there or job is None:
+            return
+        del printer.live[job.id]
+        printer.waiting -= job.bytes_total
+        printer.pending -= 1
+        other.live[job.id] = known
+        other.waiting += job.bytes_total
+        other.pending += 1
+        known.printer, known.passed = other, None
+        log.warning("it waited too long for %s: %s prints it", printer.name, other.name, extra={"job": job.id})
+        with suppress(JobCanceled):  # the next process prints it
+            other.queue.adopt(job)
+        known.view = msgspec.structs.replace(known.view, printer=other.name, error=None, reasons={})
+        self._tell(messages.JobEvent(known.view))
+        self._refresh(printer)
+        self._refresh(other)
+        self._end_if_left(printer)
 
     def _kept(self, known: _Known, error: JournalError | None) -> None:
         """The journal has the job, or could not take it."""
@@ -457,6 +496,7 @@ class Hub:
             printer.pending += 1
             self._pending += 1
             known.job = printer.queue.restore(entry, data)
+            self._schedule_stand_in(known)
         if left:
             log.warning("%d jobs of before were in the journal", len(left))
 

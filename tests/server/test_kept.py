@@ -173,6 +173,50 @@ def test_a_printer_that_was_paused_is_so_after_a_restart_until_it_is_resumed(ser
         assert not native.ask("printers.list")[0]["paused"]
 
 
+def test_a_stand_in_prints_what_has_waited_too_long(serve, virtual):
+    first, second = virtual("escpos", reasons=["media-empty"]), virtual("escpos")
+    config = {
+        "Kitchen": on(first, "escpos", stand_in="Bar", stand_in_after="0.5s"),
+        "Bar": on(second, "escpos"),
+    }
+    with serve(config) as server, server.native() as native:
+        assert native.ask("print", printer="Kitchen", data="soup\n", options={"id": "soup"})["printer"] == "Kitchen"
+        assert wait_for(native, "soup", "delivered")["printer"] == "Bar"
+        assert [printer["pending"] for printer in native.ask("printers.list")] == [0, 0]
+        first.set("media-empty", False)
+        native.ask("print", printer="Kitchen", data="salad\n", options={"id": "salad"})
+        assert wait_for(native, "salad", "delivered")["printer"] == "Kitchen"
+        # It can be canceled where it is now, and the journal knows where.
+        first.set("media-empty", True)
+        second.set("media-empty", True)
+        for name in config:  # else their buffers would take it
+            assert native.ask("printers.status", printer=name)["state"] == "stopped"
+        native.ask("print", printer="Kitchen", data="bread\n", options={"id": "bread"})
+        deadline = time.monotonic() + PATIENCE
+        while native.ask("jobs.get", id="bread")["printer"] != "Bar":
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.02)
+    second.set("media-empty", False)
+    with serve(config) as server, server.native() as native:
+        assert wait_for(native, "bread", "delivered")["printer"] == "Bar"
+    assert (first.printed(), second.printed()) == (b"salad\n", b"soup\nbread\n")
+
+
+@pytest.mark.parametrize(
+    ("stand_in", "said"), [("Baz", "'Baz' is no other"), ("Kitchen", "no other"), ("Label", "another dialect")]
+)
+def test_a_stand_in_that_can_be_none(stand_in, said):
+    with pytest.raises(ConfigError, match=said) as caught:
+        parse(
+            f'[printers.Kitchen]\naddress = "tcp://10.0.0.1"\ndialect = "escpos"\nstand_in = "{stand_in}"\n'
+            '[printers.Bar]\naddress = "tcp://10.0.0.2"\ndialect = "escpos"\n'
+            '[printers.Label]\naddress = "tcp://10.0.0.3"\ndialect = "tspl"\n'
+        )
+    assert caught.value.mistakes[0].line == 4
+    if stand_in == "Baz":
+        assert "'Bar'" in caught.value.hint
+
+
 def test_last_nights_tickets_are_not_printed_in_the_morning(serve, label, tmp_path):
     label.set("media-empty", True)
     config = {"Label": on(label, expires="1s")}
