@@ -184,7 +184,6 @@ class Journal:
         done: Callable[[JournalError | None], None],
         *,
         name: str | None = None,
-        created: float | None = None,
         expires: float | None = None,
         priority: int = 50,
         started: bool = False,
@@ -199,14 +198,13 @@ class Journal:
             done: Called when it is on disk, or with the error: then nothing of it is. In the journal's thread, or before this
                 returns.
             name: What people call it.
-            created: When it was made; None: now.
             expires: When it is no longer to be begun.
             priority: 1 to 100.
             started: Whether its first byte follows at once, so that `start` need not be called.
         """
         row = (
             *(seq, id, printer, name, hashlib.sha256(data).digest(), len(data)),
-            *(time.time() if created is None else created, expires, priority, started),
+            *(time.time(), expires, priority, started),
         )
         self._put(_Change(((_INSERT, row), ("INSERT INTO bodies (seq, data) VALUES (?, ?)", (seq, data))), done))
 
@@ -220,10 +218,7 @@ class Journal:
         if not started:  # what comes after it is written after it
             self._put(_Change(change, _nobody_waits))
             return
-        answers: SimpleQueue[JournalError | None] = SimpleQueue()
-        self._put(_Change(change, answers.put), here=True)
-        if (error := answers.get()) is not None:
-            raise error
+        self._put_and_wait(change, here=True)
 
     def end(
         self,
@@ -296,8 +291,11 @@ class Journal:
         Raises:
             JournalError: It could not be written.
         """
+        self._put_and_wait((("UPDATE jobs SET settled = 1 WHERE id = ?", (id,)),))
+
+    def _put_and_wait(self, statements: tuple[tuple[str, tuple[Any, ...]], ...], *, here: bool = False) -> None:
         answers: SimpleQueue[JournalError | None] = SimpleQueue()
-        self._put(_Change((("UPDATE jobs SET settled = 1 WHERE id = ?", (id,)),), answers.put))
+        self._put(_Change(statements, answers.put), here=here)
         if (error := answers.get()) is not None:
             raise error
 
@@ -341,7 +339,14 @@ class Journal:
 
     def data(self, seq: int) -> bytes | None:
         """A job's bytes; None where they are kept no more."""
-        rows = self._select("SELECT data FROM bodies WHERE seq = ?", seq)
+        return self._body("seq = ?", seq)
+
+    def data_of(self, id: str) -> bytes | None:
+        """The same of the job with that id."""
+        return self._body("seq = (SELECT seq FROM jobs WHERE id = ?)", id)
+
+    def _body(self, where: str, value: object) -> bytes | None:
+        rows = self._select(f"SELECT data FROM bodies WHERE {where}", value)  # noqa: S608
         return rows[0][0] if rows else None
 
     def _read(self, where: str, *values: object) -> Iterator[JournalEntry]:
@@ -443,8 +448,7 @@ class Journal:
             except sqlite3.Error as error:
                 with contextlib.suppress(sqlite3.Error):
                     self._writer.execute("ROLLBACK")
-                damaged = isinstance(error, sqlite3.DatabaseError) and _is_damage(error)
-                if not (damaged and tries_left):
+                if not (_is_damage(error) and tries_left):
                     failure = _failure(self._path, error)
                     failure.__cause__ = error
                     return failure

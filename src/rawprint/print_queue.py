@@ -285,8 +285,6 @@ class PrintQueue:
     ) -> None:
         """Give the job to the journal, and then to the queue's thread."""
         job._started = self._begins_at_once
-        if self._on_job is not None:
-            _guarded(self._on_job, job)
 
         def done(error: JournalError | None) -> None:
             if error is None:
@@ -339,8 +337,6 @@ class PrintQueue:
         left = None if entry.expires is None else entry.expires - time.time()
         job = self._new(data, entry.id, left, Kind.TICKET, entry.priority)
         job._seq, job._started = entry.seq, entry.started
-        if self._on_job is not None:
-            _guarded(self._on_job, job)
 
         def interrupted() -> None:
             job._written = job.bytes_total  # for all that is known
@@ -439,9 +435,10 @@ class PrintQueue:
         return self._submit(commands[pin], id, expires, kind)
 
     def _new(self, data: bytes | memoryview, id: str | None, expires: float | None, kind: Kind, priority: int) -> Job:
+        """A pending job, which is told, and which the queue's thread does not have yet."""
         if self._close_by is not None:
             raise JobCanceled("the queue is closed")
-        return Job(
+        job = Job(
             id or os.urandom(8).hex(),
             data,
             self._changed,
@@ -450,13 +447,14 @@ class PrintQueue:
             kind=kind,
             priority=priority,
         )
+        if self._on_job is not None:  # nobody else can wait for it yet
+            _guarded(self._on_job, job)
+        return job
 
     def _submit(
         self, data: bytes | memoryview, id: str | None, expires: float | None, kind: Kind, priority: int = 50
     ) -> Job:
         job = self._new(data, id, expires, kind, priority)
-        if self._on_job is not None:  # nobody else can wait for it yet
-            _guarded(self._on_job, job)
         try:
             self._post(job)
         except JobCanceled:  # closed meanwhile

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from rawprint.errors import AddressError, Disconnected, NoReply, PrinterNotFound, RawprintError
 
 URL = "ws://127.0.0.1:8765"
-_SUBPROTOCOL = "rawprint.v1"
+SUBPROTOCOL = "rawprint.v1"
 _MOST = 256 * 1024 * 1024  # bytes of an answer
 
 
@@ -21,6 +21,18 @@ class ServerError(RawprintError):
     def __init__(self, code: str, message: str, *, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.code = code  # type: ignore[misc]  # it is the answer's here
+
+
+def split(url: str) -> SplitResult:
+    """The parts of a server's URL.
+
+    Raises:
+        AddressError: That is none.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise AddressError(f"no server's URL: {url!r}", hint=f"write {URL}")
+    return parts
 
 
 def call(url: str, name: str, params: dict[str, Any], timeout: float) -> Any:
@@ -39,9 +51,7 @@ def call(url: str, name: str, params: dict[str, Any], timeout: float) -> Any:
         Disconnected: It ended the connection.
         ServerError: It answered with an error.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise AddressError(f"no server's URL: {url!r}", hint=f"write {URL}")
+    split(url)
     from websockets.exceptions import ConnectionClosed, InvalidHandshake  # noqa: PLC0415
     from websockets.sync.client import connect  # noqa: PLC0415
     from websockets.typing import Subprotocol  # noqa: PLC0415
@@ -49,7 +59,7 @@ def call(url: str, name: str, params: dict[str, Any], timeout: float) -> Any:
     try:
         with connect(
             url,
-            subprotocols=[Subprotocol(_SUBPROTOCOL)],
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
             open_timeout=timeout,
             close_timeout=1.0,
             max_size=_MOST,

@@ -535,10 +535,7 @@ class Hub:
             UnknownPrinter, QueueFull, JobCanceled: As `submit`.
             JournalError: It could not be noted.
         """
-        known = self._find(id)
-        if known is None:
-            raise self._unknown(id)
-        entry = None if self._journal is None else await asyncio.to_thread(self._journal.find, id)
+        known = self._remembered(id)
         settled = SETTLED in known.view.evidence
         if known.view.state != JobState.UNCERTAIN or settled:
             raise NotUncertain(
@@ -547,11 +544,7 @@ class Hub:
             )
         view = known.view
         if action == "print-again":
-            data = (
-                None
-                if self._journal is None or entry is None
-                else await asyncio.to_thread(self._journal.data, entry.seq)
-            )
+            data = await self._data_of(id)
             if data is None:
                 raise Unsupported("the bytes of the job are kept no more", hint="Send it again as a new job.")
             # The same id each time: to say it twice prints once.
@@ -1062,13 +1055,14 @@ class Hub:
         while len(ended) > (NAMED_JOBS if known.named else ENDED_JOBS):
             del self._known[ended.popleft()]
 
+    async def _data_of(self, id: str) -> bytes | None:
+        """A job's bytes, as long as the journal keeps them."""
+        return None if self._journal is None else await asyncio.to_thread(self._journal.data_of, id)
+
     async def _print_marked(self, printer: _Printer, view: JobView) -> None:
         """Once more, headed as a possible copy."""
         mark = COPY_MARKS.get(printer.dialect or "")
-        entry = None if self._journal is None else await asyncio.to_thread(self._journal.find, view.id)
-        data = (
-            None if self._journal is None or entry is None else await asyncio.to_thread(self._journal.data, entry.seq)
-        )
+        data = await self._data_of(view.id)
         if not mark or data is None or view.id.endswith("~copy"):
             return
         with suppress(RawprintError):
@@ -1145,15 +1139,11 @@ class Hub:
     def _remembered(self, id: str) -> _Known:
         known = self._find(id)
         if known is None:
-            raise self._unknown(id)
+            raise UnknownJob(
+                f"no job has the id {id[:256]!r}",
+                hint=f"The server remembers the {NAMED_JOBS} jobs with an id of the client's that ended last.",
+            )
         return known
-
-    @staticmethod
-    def _unknown(id: str) -> UnknownJob:
-        return UnknownJob(
-            f"no job has the id {id[:256]!r}",
-            hint=f"The server remembers the {NAMED_JOBS} jobs with an id of the client's that ended last.",
-        )
 
     def _ask(self, printer: _Printer, timeout: float) -> asyncio.Future[_Answer]:
         asking: asyncio.Future[_Answer] = self._loop.create_future()

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import ssl
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from rawprint.errors import AddressError
 from rawprint.probe import Report
 from rawprint.probe.findings import Severity
+from rawprint.remote import SUBPROTOCOL, split
 
 if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
 
-_SUBPROTOCOL = "rawprint.v1"
 _FORBIDDEN = 4403  # the close code of a page whose origin is not allowed
 _MOST = 1 << 20
 
@@ -50,9 +48,7 @@ def examine(url: str, origin: str | None, timeout: float) -> Report:
     Raises:
         AddressError: That is no URL of a server.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise AddressError(f"no server's URL: {url!r}", hint="write ws://127.0.0.1:8765")
+    parts = split(url)
     from websockets.exceptions import (  # noqa: PLC0415
         ConnectionClosed,
         InvalidHandshake,
@@ -69,7 +65,7 @@ def examine(url: str, origin: str | None, timeout: float) -> Report:
         with connect(
             url,
             origin=Origin(origin) if origin else None,
-            subprotocols=[Subprotocol(_SUBPROTOCOL)],
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
             open_timeout=timeout,
             close_timeout=1.0,
             max_size=_MOST,
