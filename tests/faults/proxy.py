@@ -24,7 +24,13 @@ class Proxy:
         self._delay = 0.0
         self._cut_after = None
         self._closed = False
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._threads = []
+        self._start(self._accept)
+
+    def _start(self, function, *arguments):
+        thread = threading.Thread(target=function, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     # -- what can be done to it ----------------------------------------------------------------------------------
 
@@ -58,8 +64,12 @@ class Proxy:
 
     def close(self):
         self._closed = True
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept
         self._server.close()
         self.drop(rst=True)
+        for thread in self._threads:  # with their descriptors
+            thread.join(10)
 
     # -- bytes ---------------------------------------------------------------------------------------------------
 
@@ -78,7 +88,7 @@ class Proxy:
                 pair = client, printer
                 with self._lock:
                     self._pairs.append(pair)
-                threading.Thread(target=self._carry, args=(pair,), daemon=True).start()
+                self._start(self._carry, pair)
 
     def _carry(self, pair):
         client, printer = pair
