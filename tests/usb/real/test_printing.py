@@ -203,7 +203,7 @@ def test_what_is_plugged_in_or_out_is_told_within_two_seconds(tmp_path):
             page.soon(lambda: {one.partition(":")[0] for one in page.found} == {"usb", "serial"})
             assert "usb://04b8:0e03/VP0001" in page.found
             comes_and_goes("Kitchen", "kitchen", kitchen, "/dev/usb/lp1")
-            assert len(page.found) == 2
+            page.soon(lambda: len(page.found) == 2)
         page.soon(lambda: page.found == [])
 
 
