@@ -208,6 +208,8 @@ class PrintQueue:
         self._unsettled: set[str] = set()  # ids of uncertain jobs that hold the others up
         self._broken = 0  # so many bytes may be missing to end what the printer has of a job that was broken off
         self._ending = 0  # jobs whose end is on its way to the disk
+        # That jobs are on disk is told after the first byte, so that who hears it does not take the processor from that.
+        self._acknowledgments: list[Callable[[], None]] = []
 
     # -- what others call ----------------------------------------------------------------------------------------
 
@@ -251,7 +253,7 @@ class PrintQueue:
             priority: From 1 to 100; a higher one goes before the lower ones that wait.
             job_name: What people call it, for the journal.
             kept: With it the call returns at once: it is called when the journal has the job, or could not take it (then the job ends
-                `failed`); from the journal's thread.
+                `failed`); from the journal's thread, or the queue's.
 
         Raises:
             ValueError: No data, another priority, or an id that the journal has already.
@@ -296,20 +298,34 @@ class PrintQueue:
                 job._seq, job.error, job._data = None, _kept(error), b""
                 job.state = JobState.FAILED
                 self._tell(job)
-            kept(error)
+            if threading.current_thread() is self._thread:
+                self._acknowledgments.append(lambda: kept(error))
+            else:
+                kept(error)
 
-        job._seq = journal.number()  # before the thread may see it
-        journal.accept(
-            job._seq,
-            job.id,
-            self.name,
-            job._data,
-            done,
-            name=job_name,
-            expires=expires,
-            priority=job.priority,
-            started=job._started,
-        )
+        job._seq = seq = journal.number()  # before the thread may see it
+
+        here = job._started and journal.durability == "power"
+
+        def accept() -> None:
+            journal.accept(
+                seq,
+                job.id,
+                self.name,
+                job._data,
+                done,
+                name=job_name,
+                expires=expires,
+                priority=job.priority,
+                started=job._started,
+                here=here,
+            )
+
+        if here:  # the thread that prints it waits for the disk itself: no other has to wake
+            with contextlib.suppress(JobCanceled):
+                self._post(accept)
+                return
+        accept()  # where the queue was closed meanwhile it is the next process's
 
     @property
     def _begins_at_once(self) -> bool:
@@ -605,12 +621,14 @@ class PrintQueue:
                     self._work()
                 except Exception as error:  # noqa: BLE001  (a bug, or a system out of memory: the next job must print)
                     self._survive(error)
+                self._acknowledge()
         finally:
             with self._changed:
                 self._close_by = self._close_by or time.monotonic()
             self._release()
             while not self._commands.empty():
                 self._receive(0)
+            self._acknowledge()
             while self._pending:
                 job = self._pending.popleft()
                 if job._seq is None:
@@ -823,6 +841,7 @@ class PrintQueue:
             OpenError: It cannot be opened now; when to try again is noted.
         """
         if self._flight is None:
+            self._acknowledge()
             try:
                 printer = open_printer(
                     self.address,
@@ -961,6 +980,7 @@ class PrintQueue:
         Raises:
             Disconnected: It is not served.
         """
+        self._acknowledge()
         self._asked_at = time.monotonic()
         try:
             said_before = self.last_status
@@ -1026,6 +1046,12 @@ class PrintQueue:
                 self._back_off()
         else:
             self._given(job, flight)
+
+    def _acknowledge(self) -> None:
+        """Tell of the jobs that the journal has taken, before anything else is waited for."""
+        acknowledgments, self._acknowledgments = self._acknowledgments, []
+        for told in acknowledgments:
+            _guarded(told)
 
     def _starts(self, job: Job) -> bool:
         """Whether it is on disk that the job's first byte may go out."""
@@ -1117,6 +1143,7 @@ class PrintQueue:
     def _step(self, job: Job, flight: Flight) -> None:
         """Between two writes of a job: what others asked for, and what the printer said meanwhile."""
         self._receive(0)
+        self._acknowledge()
         self._weed_out()
         while self._asks and job._written < job.bytes_total:  # after the last byte the printer itself can be asked
             _guarded(self._asks.popleft().callback, flight.news(job) or PrinterStatus())
