@@ -312,6 +312,24 @@ def test_completed_is_what_the_printer_says_when_it_has_printed(virtual, queues,
     assert max(begun) < max(ended)
 
 
+LABELS = b"^XA^FO30,30^A0N,30,30^FDHello^FS^XZ\r\n" * 40
+
+
+def test_zpl_counters_that_rose_and_fell_are_the_printers_own_word(virtual, queues):
+    """As those of a printer that says the same for ever are not: a label that nobody saw at work is delivered."""
+    listener = virtual("zpl", speed=1500.0)
+    printing = queues(listener.address, "zpl", idle_release=60)
+    first, second = printing.submit(LABELS), printing.submit(LABELS)
+    for number, job in enumerate((first, second), 1):
+        assert job.wait(PATIENCE)
+        assert (job.state, job.evidence) == (JobState.COMPLETED, ("acknowledged", "status", "hs"))
+        assert len(listener.printed()) >= number * len(LABELS)
+    listener = virtual("zpl")  # too fast to be seen at it
+    job = queues(listener.address, "zpl").submit(LABELS)
+    assert job.wait(PATIENCE)
+    assert (job.state, job.evidence) == (JobState.DELIVERED, ("acknowledged", "status"))
+
+
 def test_a_ticket_that_waits_for_paper_is_not_completed(virtual, queues):
     listener = virtual("escpos", media=100)
     capabilities = rawprint.Capabilities(promised=frozenset({"process-id"}))

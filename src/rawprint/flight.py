@@ -140,6 +140,7 @@ class Flight:
         for job in self.awaiting:
             if status.state is PrinterState.PROCESSING:
                 job._healthy = 0
+                job._at_work = True
                 continue
             job._healthy += 1
             if job._healthy == 1:

@@ -95,6 +95,7 @@ class Job:
         self._given_at = 0.0  # when its last byte was given
         self._healthy = 0  # how often in a row the printer was found healthy and idle after that
         self._healthy_since = 0.0
+        self._at_work = False  # whether it was found at work after that
 
     @property
     def ended(self) -> bool:

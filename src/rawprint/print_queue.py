@@ -1486,7 +1486,11 @@ class PrintQueue:
             self.capabilities.missed(fence.name)  # and these end as they do where there is none
             flight.fenced = []
         evidence = ("status",) if status.state is PrinterState.IDLE else ()
-        self._deliver(flight.judge(status), flight, *evidence)
+        settled = flight.judge(status)
+        counters = self._dialect.counters if self._dialect is not None and status.processing is False else ""
+        counted = [job for job in settled if counters and job._at_work]
+        self._deliver([job for job in settled if job not in counted], flight, *evidence)
+        self._deliver(counted, flight, *evidence, counters, state=JobState.COMPLETED)
 
     def _judge_by_connection(self, flight: Flight) -> None:
         """The printer cannot be asked: if the connection holds a while after the last byte, it took them."""

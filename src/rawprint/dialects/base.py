@@ -108,6 +108,8 @@ class Dialect:
             that do not know them may print them: they need the promise of their names, or a person who accepts a print.
         fences: Questions that are answered only when printing has come to them. What they say of the paper is not
             used. They need a promise as `identity` does.
+        counters: What jobs end `completed` by: the query that counts what is not printed yet, if it was above nothing after a job's
+            last byte and is at nothing now. "": the language has none.
         push_on: Makes the printer tell each change unasked, from the moment it is carried out; needs PUSHES.
         push_off: Ends that.
         makers: Maker, as a device id's MFG key names it in upper case -> what every printer of it obeys.
@@ -129,6 +131,7 @@ class Dialect:
     drawer_real_time: Mapping[int, bytes] = field(default_factory=dict)
     identity: tuple[Query, ...] = ()
     fences: tuple[Query, ...] = ()
+    counters: str = ""
     push_on: bytes = b""
     push_off: bytes = b""
     makers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -170,6 +170,8 @@ ZPL = Dialect(
     decode=decode,
     max_reply=_FRAME_MAX + 1,
     identity=(HOST_ID,),
+    # Formats in the buffer, labels of the batch that remain, a format half received: clones that say the same for ever prove nothing.
+    counters=HOST_STATUS.name,
     # Ends the format that is being received, and no other (Z06).
     copy_mark=b"^XA^FO30,30^A0N,40,40^FDPOSSIBLE COPY:^FS^XZ\r\n",
     resync=b"~JX\r\n",
