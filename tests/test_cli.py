@@ -278,6 +278,52 @@ def test_print_killed_in_the_middle(virtual, tmp_path):
         assert printing.wait(PATIENCE) == 1
 
 
+def test_print_with_a_journal_loses_nothing_to_a_kill_and_prints_an_id_once(virtual, tmp_path):
+    listener = virtual("tspl", reasons=["media-empty"])
+    file, journal = tmp_path / "label", str(tmp_path / "jobs.db")
+    file.write_bytes(b"FIRST\r\n")
+    with running("print", listener.address, str(file), "--dialect", "tspl", "--journal", journal) as printing:
+        assert printing.stderr.readline() == "waiting: media-empty\n"
+        code, _, err = rawprint("print", listener.address, "--journal", journal, data=LABEL)
+        assert (code, err.partition(":")[0]) == (1, "journal-taken")
+        printing.kill()
+    listener.set("media-empty", False)
+    second = ("print", listener.address, "--dialect", "tspl", "--wait", "--journal", journal, "--id", "second")
+    code, out, err = rawprint(*second, data=b"SECOND\r\n")
+    assert (code, out) == (0, "second  delivered  8 of 8 bytes\n")
+    assert err.endswith(": left by a run of before, goes first\n")
+    assert listener.printed() == b"FIRST\r\nSECOND\r\n"
+    assert rawprint(*second, data=b"SECOND\r\n") == (
+        0,
+        "second  delivered  8 of 8 bytes, in an earlier run\n",
+        "",
+    )
+    code, out, _ = rawprint(*second, "--json", data=b"SECOND\r\n")
+    assert (code, json.loads(out)["state"]) == (0, "delivered")
+    code, _, err = rawprint(*second, data=b"OTHER\r\n")
+    assert (code, err.partition(":")[0]) == (2, "usage")
+    assert listener.printed() == b"FIRST\r\nSECOND\r\n"
+    assert rawprint("print", listener.address, "--id", "x", data=LABEL)[0] == 2
+
+
+def test_a_job_of_the_journal_that_a_kill_met_in_its_middle_is_told_and_not_repeated(virtual, tmp_path):
+    listener = virtual("tspl", media=20_000)
+    file, journal = tmp_path / "labels", str(tmp_path / "jobs.db")
+    file.write_bytes(b"x" * 1_000_000)
+    common = ("--dialect", "tspl", "--journal", journal)
+    with running("print", listener.address, str(file), *common, "--id", "long") as printing:
+        assert printing.stderr.readline().startswith("stopped after ")
+        printing.kill()
+    listener.set("media-empty", False)
+    code, out, err = rawprint("print", listener.address, *common, "--id", "long", "--json", data=b"x" * 1_000_000)
+    assert (code, json.loads(out)["state"]) == (1, "uncertain")
+    assert "see whether it came out" in err
+    code, out, _ = rawprint("print", listener.address, *common, "--id", "next", "--wait", data=LABEL)
+    assert code == 0
+    assert listener.printed().endswith(LABEL)
+    assert listener.printed().count(b"x") < 1_000_000
+
+
 # -- simulate -------------------------------------------------------------------------------------------------------
 
 

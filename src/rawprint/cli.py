@@ -214,6 +214,12 @@ def _add_print(commands: Any) -> None:
     parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="default: - (standard input)")
     parser.add_argument("--wait", action="store_true", help="wait until the job has ended")
     parser.add_argument("--timeout", type=_seconds, default=None, metavar="S", help="seconds (default: no limit)")
+    parser.add_argument(
+        "--journal",
+        metavar="FILE",
+        help="keep the job there, over a crash or a power cut; jobs of before that are in it and have not begun are printed first",
+    )
+    parser.add_argument("--id", metavar="ID", help="with --journal: the same id with the same bytes is printed once")
     parser.set_defaults(run=_print)
 
 
@@ -616,8 +622,63 @@ def _print(options: argparse.Namespace, **hooks: Any) -> int:
             said.append(line)
             _say(line)
 
+    if options.journal is not None:
+        return _print_kept(options, data, tell, **hooks)
+    if options.id is not None:
+        raise UsageError("an id means nothing without a journal", hint="add --journal FILE")
     queue = rawprint.PrintQueue(options.address, options.dialect, on_job=tell, **hooks)
-    job = queue.submit(data)
+    return _see_through(queue, queue.submit(data), options)
+
+
+def _print_kept(options: argparse.Namespace, data: bytes, tell: Callable[[Job], None], **hooks: Any) -> int:
+    """With a journal: what it has of before goes first, and an id that it knows is not printed again."""
+    import hashlib  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        journal = stack.enter_context(rawprint.Journal(options.journal))
+        queue = rawprint.PrintQueue(options.address, options.dialect, journal=journal, on_job=tell, **hooks)
+        stack.callback(queue.close, 0.0)
+        known = None if options.id is None else journal.find(options.id)
+        if known is not None and (known.printer, known.digest) != (queue.name, hashlib.sha256(data).digest()):
+            raise UsageError(f"the id {options.id!r} belongs to another job", hint="make a new id for every job")
+        before = {}
+        for entry, body in journal.unfinished():
+            if entry.printer == queue.name:
+                before[entry.id] = queue.restore(entry, body)
+                _say(
+                    f"{entry.id}: a run of before was interrupted in its middle; see whether it came out"
+                    if entry.started
+                    else f"{entry.id}: left by a run of before, goes first"
+                )
+        if known is not None and known.ended is not None:
+            if known.started or known.state in _GOOD_ENDS:
+                return _was_printed(known, options)
+            journal.forget(known.id)
+        job = before.get(options.id) or queue.submit(data, id=options.id)
+        return _see_through(queue, job, options)
+
+
+def _was_printed(known: rawprint.JournalEntry, options: argparse.Namespace) -> int:
+    """The job had ended in an earlier run."""
+    if options.json:
+        _print_json(
+            {
+                "id": known.id,
+                "state": known.state,
+                "bytes_total": known.bytes_total,
+                "bytes_accepted": known.bytes_accepted,
+                "evidence": list(known.evidence),
+                "reasons": {},
+                "error": known.error,
+            }
+        )
+    else:
+        _out(f"{known.id}  {known.state}  {known.bytes_accepted} of {known.bytes_total} bytes, in an earlier run")
+    return FINE if known.state in _GOOD_ENDS else PROBLEM
+
+
+def _see_through(queue: rawprint.PrintQueue, job: Job, options: argparse.Namespace) -> int:
+    """Wait for the job, tell how it ended, and give the exit code."""
     interrupted = False
     try:
         in_time = job.wait(options.timeout, until="ended" if options.wait else "taken")

@@ -152,7 +152,7 @@ class App:
         for session in self._sessions:
             session.stop()
         self._hub.stop()
-        await self._hub.close()
+        await self._hub.close(seconds(self._config.server.finish) or 0.0)
         if self._journal is not None:
             await asyncio.to_thread(self._journal.close)
         await self._records.close()

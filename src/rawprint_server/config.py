@@ -91,6 +91,7 @@ class ServerConfig(Struct, frozen=True):
             there is no journal.
         remember: How long an ended job, and so its id, is remembered, such as "24h".
         keep_data: How long its bytes are kept after its end; "0s": not at all. Those of an uncertain one are kept until it is settled.
+        finish: How long the job in print may go on when the server is told to end; then it ends `uncertain`.
     """
 
     host: str = "127.0.0.1"
@@ -102,6 +103,7 @@ class ServerConfig(Struct, frozen=True):
     durability: Literal["power", "process", "none"] = "power"
     remember: str = "24h"
     keep_data: str = "1h"
+    finish: str = "5s"
 
 
 class PrinterConfig(Struct, frozen=True):
@@ -432,7 +434,7 @@ def _check_server(values: dict[str, Any]) -> Iterator[_Fault]:
             f"{_shown(host)} is not this machine's loopback address",
             f"Use one of {', '.join(_LOOPBACK)}: other machines cannot be served yet.",
         )
-    for key in ("remember", "keep_data"):
+    for key in ("remember", "keep_data", "finish"):
         yield from _check_time(("server", key), values.get(key))
     yield from _check_path(("server", "state_dir"), values, "folder", "Leave it out for this user's own folder.")
 

@@ -802,15 +802,17 @@ class Hub:
         self._stopping = True
         self._tell(messages.ServerEvent(self.server()))
 
-    async def close(self) -> None:
-        """Ends all queues at the same time; a job in print may finish within 5 s."""
+    async def close(self, finish: float = 5.0) -> None:
+        """Ends all queues at the same time; a job in print may finish within so many seconds."""
         self._stopping = True
         if self._cables is not None:
             await asyncio.to_thread(self._cables.close)
         printers = [*self._printers.values(), *self._leaving]
         if printers:
             with ThreadPoolExecutor(len(printers)) as pool:
-                await asyncio.gather(*(self._loop.run_in_executor(pool, _close, printer) for printer in printers))
+                await asyncio.gather(
+                    *(self._loop.run_in_executor(pool, _close, printer, finish) for printer in printers)
+                )
         if self._trim is not None:
             self._trim.cancel()
         if self._background:
@@ -1220,7 +1222,7 @@ def _is_through(view: JobView, *, ended: bool) -> bool:
     return not ended and view.state != JobState.PENDING and view.bytes_accepted == view.bytes_total
 
 
-def _close(printer: _Printer) -> None:
+def _close(printer: _Printer, finish: float = 0.0) -> None:
     if printer.asides is not None:
         printer.asides.close()
-    printer.queue.close()
+    printer.queue.close(finish)

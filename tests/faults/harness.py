@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import json
 import random
+import resource
 import socket
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from rawprint.virtual import Listener, device
 from .proxy import Proxy
 
 PATIENCE = 120.0
+FULL = 0.2  # of the kills come after the disk was full
 PACE = 1.8  # seconds between two tickets of one client, at most
 PRINTERS = [("tspl", ""), ("escpos", ""), ("star", ""), ("zpl", ""), ("escpos", "drops-idle"), ("tspl", "short-status")]
 PROMISED = {
@@ -81,6 +83,11 @@ class Server:
         self._process.stdout.close()
         self.kills += 1
 
+    def fill_disk(self, full):
+        """No file of the server's can grow any more, or all can again."""
+        least, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (1 if full else least, most))
+
     def stop(self):
         self._process.terminate()
         self._process.wait(30)
@@ -119,7 +126,9 @@ class Client:
 def spoil(chance, listener, proxy, stop):
     """One printer's bad day."""
     while not stop.wait(chance.random() * 4):
-        match chance.choice(["reset", "close", "media", "cover", "stall", "refuse", "delay", "cut", "calm", "calm"]):
+        match chance.choice(
+            ["reset", "close", "media", "cover", "stall", "refuse", "delay", "late", "cut", "calm", "calm"]
+        ):
             case "reset":
                 proxy.drop(rst=True)
             case "close":
@@ -134,6 +143,8 @@ def spoil(chance, listener, proxy, stop):
                 proxy.refuse(True)
             case "delay":
                 proxy.delay(chance.choice([0.005, 0.05, 0.3]))
+            case "late":
+                proxy.answer_late(chance.choice([0.1, 0.4, 1.0, 2.5]))
             case "cut":
                 proxy.cut_after(chance.randrange(2000))
         stop.wait(chance.random() * 0.6)
@@ -157,7 +168,8 @@ def send(client, tickets, chance):
             "options": {"id": ticket.id, "priority": chance.choice([50, 50, 50, 80])},
         }
         for _ in range(chance.choice([1, 1, 2])):
-            answer = client.call("print", **params)
+            while (answer := client.call("print", **params)).get("error", {}).get("code") == "journal":
+                time.sleep(0.1)  # the disk is full: it was not taken, and is sent again
             assert "result" in answer, answer
         ticket.acknowledged = True
         if chance.random() < 0.05:
@@ -172,7 +184,9 @@ def decide(client, again, stop):
     while not stop.wait(0.2):
         for job in client.call("jobs.list", state="uncertain").get("result", []):
             if job["id"] not in again:
-                again[job["id"]] = client.call("jobs.resolve", id=job["id"], action="discard")
+                answer = client.call("jobs.resolve", id=job["id"], action="discard")
+                if answer.get("error", {}).get("code") != "journal":  # a full disk: the person tries again
+                    again[job["id"]] = answer
     client.close()
 
 
@@ -229,8 +243,16 @@ def run(*, seed, jobs=2000, clients=20, printers=8, kills=50, say=print):
             guarded(send, Client(server.url), tickets[n::clients], random.Random(f"{seed} client {n}"))
             for n in range(clients)
         ]
+        full = 0
         while server.kills < kills:
             stop.wait(0.2 + chance.random() * 2.6)
+            if chance.random() < FULL:
+                server.fill_disk(True)
+                full += 1
+                stop.wait(0.3 + chance.random())
+                if chance.random() < 0.5:  # else it is killed as it stands
+                    server.fill_disk(False)
+                    stop.wait(chance.random())
             server.kill()
             server.start()
         for thread in senders:
@@ -255,11 +277,11 @@ def run(*, seed, jobs=2000, clients=20, printers=8, kills=50, say=print):
             stop.set()
             thread.join(PATIENCE)
         person.join(PATIENCE)
+        wrong += [f"{ticket.id} has not ended: {asking.call('jobs.get', id=ticket.id)}" for ticket in left]
         asking.close()
         server.stop()
         wrong += [repr(error) for error in errors]
         wrong += [f"{ticket.id} was not acknowledged" for ticket in tickets if not ticket.acknowledged]
-        wrong += [f"{ticket.id} has not ended" for ticket in left]
         received = {f"P{n}": listener.received() for n, listener in enumerate(listeners)}
     for ticket in tickets:
         wrong += judge(ticket, received)
@@ -270,7 +292,7 @@ def run(*, seed, jobs=2000, clients=20, printers=8, kills=50, say=print):
         for ticket in tickets
     )
     say(
-        f"seed {seed}: {jobs} jobs, {clients} clients, {printers} printers, {server.kills} kills: {dict(sorted(tally.items()))}"
+        f"seed {seed}: {jobs} jobs, {clients} clients, {printers} printers, {server.kills} kills, {full} times a full disk: {dict(sorted(tally.items()))}"
     )
     for each in wrong[:20]:
         say(f"WRONG: {each}")

@@ -1,7 +1,8 @@
-"""A bad network in front of one printer: it stalls, resets, closes, delays, cuts after some bytes, and refuses."""
+"""A bad network in front of one printer: it stalls, resets, closes, delays, cuts after some bytes, answers late, and refuses."""
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import selectors
 import socket
@@ -21,7 +22,7 @@ class Proxy:
         self._lock = threading.Lock()
         self._pairs = []
         self._refusing = self._stalled = False
-        self._delay = 0.0
+        self._delay = self._late = 0.0
         self._cut_after = None
         self._closed = False
         self._threads = []
@@ -46,6 +47,10 @@ class Proxy:
         """Each piece takes so long, both ways."""
         self._delay = seconds
 
+    def answer_late(self, seconds):
+        """What the printer says comes so long after it said it; what it gets does not wait for that."""
+        self._late = seconds
+
     def cut_after(self, count):
         """So many bytes more go to the printer, then the connection is reset."""
         self._cut_after = count
@@ -60,7 +65,7 @@ class Proxy:
     def heal(self):
         """All is well again."""
         self._refusing = self._stalled = False
-        self._delay, self._cut_after = 0.0, None
+        self._delay, self._late, self._cut_after = 0.0, 0.0, None
 
     def close(self):
         self._closed = True
@@ -92,6 +97,7 @@ class Proxy:
 
     def _carry(self, pair):
         client, printer = pair
+        answers = collections.deque()  # on their way, with the time of their arrival
         with contextlib.suppress(OSError, ValueError), selectors.DefaultSelector() as selector:
             for end in pair:
                 selector.register(end, selectors.EVENT_READ)
@@ -99,7 +105,9 @@ class Proxy:
                 if self._stalled:
                     time.sleep(0.01)  # the fault itself
                     continue
-                for key, _ in selector.select(0.05):
+                while answers and answers[0][0] <= time.monotonic():
+                    client.sendall(answers.popleft()[1])
+                for key, _ in selector.select(0.01 if answers else 0.05):
                     data = key.fileobj.recv(4096)
                     if self._delay:
                         time.sleep(self._delay)
@@ -111,8 +119,12 @@ class Proxy:
                             self._cut_after = None
                             raise OSError("cut")
                         self._cut_after -= len(data)
+                    elif key.fileobj is client:
+                        printer.sendall(data)
+                    elif self._late or answers:
+                        answers.append((time.monotonic() + self._late, data))
                     else:
-                        (printer if key.fileobj is client else client).sendall(data)
+                        client.sendall(data)
         with self._lock:
             if pair in self._pairs:
                 self._pairs.remove(pair)

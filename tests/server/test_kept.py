@@ -85,6 +85,19 @@ def test_the_same_id_over_ten_connections_and_two_servers_prints_once(serve, lab
     assert label.printed() == b"ONCE\r\n"
 
 
+@pytest.mark.parametrize(("finish", "end"), [("0s", "uncertain"), ("5s", "delivered")])
+def test_the_job_in_print_has_the_set_time_to_finish_and_no_other_begins(serve, virtual, tmp_path, finish, end):
+    label, long = virtual("tspl", speed=1_000_000, buffer_size=1000), 100 * LONG
+    with serve({"Label": on(label)}, finish=finish) as server, server.native() as native:
+        native.ask("print", printer="Label", data="x" * long, options={"id": "long"})
+        native.ask("print", printer="Label", data="next", options={"id": "next"})
+        wait_for(native, "long", "processing")
+    with Journal(tmp_path / "state" / "jobs.db") as journal:
+        assert journal.find("long").state == end
+        assert [entry.id for entry, _ in journal.unfinished()] == ["next"]
+    assert label.printed().count(b"x") == long if end == "delivered" else label.printed().count(b"x") < long
+
+
 def test_labels_wait_for_a_person_and_are_printed_again_where_that_is_said(serve, virtual):
     label = virtual("tspl", media=1000)
     with serve({"Label": on(label)}) as server, server.native() as native:
