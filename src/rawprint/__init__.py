@@ -107,6 +107,7 @@ __all__ = [
     "WriteStalled",
     "ask_aside",
     "discover",
+    "note",
     "open",
     "parse_address",
 ]
@@ -126,6 +127,10 @@ def __getattr__(name: str) -> object:
         from rawprint import journal  # noqa: PLC0415
 
         return getattr(journal, name)
+    if name == "note":
+        from rawprint import dialects  # noqa: PLC0415
+
+        return dialects.note
     if name == "CableWatch":
         from rawprint.transports import hotplug  # noqa: PLC0415
 

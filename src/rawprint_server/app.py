@@ -8,7 +8,10 @@ import errno
 import http
 import logging
 import socket
+from collections import Counter
+from functools import partial
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -16,19 +19,24 @@ from websockets.datastructures import Headers
 from websockets.http11 import Response
 from websockets.protocol import State
 
-from rawprint import JournalError, JournalTaken, RawprintError, __version__
+from rawprint import JournalError, JournalTaken, RawprintError, __version__, note
 from rawprint_server import messages
-from rawprint_server.access import host_allowed, origin_allowed
+from rawprint_server.access import Asking, Entry, Refusal, host_allowed, own_origins, presented
+from rawprint_server.audit import Audit
+from rawprint_server.certificate import Certificate
 from rawprint_server.config import seconds
+from rawprint_server.gate import Gate
 from rawprint_server.hub import Hub
+from rawprint_server.limits import Meter
 from rawprint_server.messages import PROTOCOL
 from rawprint_server.metrics import Counts
+from rawprint_server.pairing import PROTOCOL as PAIRING
+from rawprint_server.pairing import PairingSession
 from rawprint_server.records import Records
-from rawprint_server.session import RESTART, Session, Statistics
+from rawprint_server.session import QUESTIONS, RESTART, Services, Session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
     from types import TracebackType
 
     from websockets.http11 import Request
@@ -42,11 +50,15 @@ log = logging.getLogger(__name__)
 FORBIDDEN = 4403  # close code for a page whose origin is not allowed
 REASON_BYTES = 123  # what fits into a close frame
 JOURNAL = "jobs.db"
+AUDIT = "audit.log"
 FOREIGN_BYTES = 1024  # longest message that is taken in, and thrown away, while a foreign page is being closed
 CLOSE_SECONDS = 2.0  # how long a client may take over the end of its connection
-ORIGIN_LOGGED = 100  # characters of an origin that are logged
-REFUSED_EVERY = 60.0  # seconds between two log lines about the same refused origin
-REFUSED_KEPT = 100  # origins of which that is remembered
+TOO_MANY = 4429  # close code
+MOST_PAIRING = 10  # pages at a time
+PAIRING_EXPIRES = 60.0  # seconds: a code that cannot be printed soon would be too old
+LOOK_EVERY = 1.0  # seconds
+_LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
+_ALL_HOSTS = {"0.0.0.0", "::"}  # noqa: S104 - what the configuration may say
 PORT_TRIES = 20  # how often a free port is looked for that is free on IPv4 and IPv6
 
 _TYPES = {
@@ -96,11 +108,15 @@ class App:
         self._hub: Hub
         self._servers: list[Server] = []
         self._connections: set[ServerConnection] = set()
-        self._sessions: dict[Session, list[str]] = {}  # and the origin that each came from
-        self._statistics = Statistics()
+        self._sessions: set[Session] = set()
+        self._of_origin: Counter[str] = Counter()  # sessions
+        self._services = Services(
+            config, Gate(config.access, state), Meter(config.limits.jobs_per_minute, config.limits.bytes_per_minute)
+        )
+        self._following: asyncio.Task[None] | None = None
+        self._tls: Certificate | None = None
         self._let_in = 0
         self._stopping = False
-        self._refused: dict[str, float] = {}  # origin -> when it was last logged
         self._files = _static_files()
 
     async def __aenter__(self) -> Self:
@@ -109,25 +125,30 @@ class App:
         self._hub = Hub(
             self._config.printers,
             max_message_bytes=self._config.server.max_message_bytes,
+            limits=self._config.limits,
             records=self._records,
             journal=self._journal,
         )
         try:
-            sockets = _listen(self._config.server.port)
+            sockets = self._sockets()
         except ListenError:
             await self._hub.close()
             if self._journal is not None:
                 self._journal.close()
             raise
         self._hub.recover()
-        self.port = sockets[0].getsockname()[1]
-        for listening in sockets:
+        self.port = sockets[0][0].getsockname()[1]
+        self._gate.open(own_origins(self.port, self._names(), tls=self._tls is not None))
+        self._gate.on_change = self._reconsider
+        self._start_audit()
+        for listening, remote in sockets:
             server = await serve(
-                self._serve,
+                partial(self._serve, remote=remote),
                 sock=listening,
-                process_request=self._process_request,
-                create_connection=_tracked(self._connections),
-                select_subprotocol=_native_if_offered,
+                ssl=self._tls.context if remote and self._tls is not None else None,
+                process_request=partial(self._process_request, remote=remote),
+                create_connection=_tracked(self._connections, self._config.limits.connections),
+                select_subprotocol=_one_of_ours,
                 compression=None,
                 max_size=self._config.server.max_message_bytes,
                 max_queue=2,  # messages read ahead of the one that is being answered
@@ -139,12 +160,15 @@ class App:
             self._servers.append(server)
         if self._cables:
             self._hub.watch_cables()
+        self._following = asyncio.create_task(self._follow())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping = True
+        if self._following is not None:
+            self._following.cancel()
         for server in self._servers:
             server.close(close_connections=False)
         # What is answered has been done, and what is not has not: from here on nothing is read any more. The jobs that
@@ -156,6 +180,7 @@ class App:
         if self._journal is not None:
             await asyncio.to_thread(self._journal.close)
         await self._records.close()
+        await self._gate.close()
         for session in self._sessions:
             session.leave()
         # A browser opens connections ahead of need; one that never asked for anything must not be waited for.
@@ -163,6 +188,8 @@ class App:
             if connection.state is State.CONNECTING:
                 connection.transport.abort()
         await asyncio.gather(*(server.wait_closed() for server in self._servers))
+        if self._services.audit is not None:
+            await asyncio.to_thread(self._services.audit.close)
 
     async def _open_journal(self) -> None:
         durability = self._config.server.durability
@@ -192,62 +219,170 @@ class App:
         before, self._config = self._config, config
         if _lasting(before) != _lasting(config):
             log.warning(
-                "another host, port, state_dir, durability, remember or keep_data takes a restart of the server"
+                "another host, port, names, certificate, audit log, state_dir, durability, remember or keep_data takes a restart of the server"
             )
-        for session, origins in self._sessions.items():  # before they could hear what is new
+        self._services.config = config
+        self._services.meter.jobs = config.limits.jobs_per_minute
+        self._services.meter.bytes = config.limits.bytes_per_minute
+        for session in self._sessions:
             session.limit(config.server.max_message_bytes)
-            if not self._origin_allowed(origins):
-                session.refuse(FORBIDDEN, _close_reason(origins[0]))
+        self._gate.apply(config.access)
+        self._reconsider()  # before they could hear what is new
         self._hub.max_message_bytes = config.server.max_message_bytes
+        self._hub.limits = config.limits
         self._hub.apply(config.printers)
         log.info("the configuration was read again: %d printers", len(config.printers))
 
-    async def _serve(self, connection: ServerConnection) -> None:
-        origins = [] if connection.request is None else connection.request.headers.get_all("Origin")
+    @property
+    def secure(self) -> bool:
+        """Whether other machines are served by TLS."""
+        return self._tls is not None
+
+    @property
+    def _gate(self) -> Gate:
+        return self._services.gate
+
+    def _names(self) -> tuple[str, ...]:
+        """What other machines call this one."""
+        server = self._config.server
+        host = () if server.host in _LOOPBACK_HOSTS | _ALL_HOSTS else (server.host,)
+        return tuple(f"[{name}]" if ":" in name and name[0] != "[" else name for name in (*host, *server.names))
+
+    def _reconsider(self) -> None:
+        """Somebody may do something else than when they came in: who may nothing any more is cut off."""
+        for session in tuple(self._sessions):
+            entry = self._gate.decide(session.asking)
+            if isinstance(entry, Entry):
+                session.change(entry)
+            else:
+                session.refuse(FORBIDDEN, _close_reason(entry))
+
+    async def _follow(self) -> None:
+        """Takes over what the command line granted, and a certificate that was renewed, within a second."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            if self._gate.look():
+                self._reconsider()
+            if self._tls is not None:
+                await asyncio.to_thread(self._tls.look)
+
+    async def _serve(self, connection: ServerConnection, *, remote: bool) -> None:
         if self._stopping:
             await connection.close(RESTART, "the server stops")
             return
-        if self._origin_allowed(origins):
-            session = Session(connection, self._hub, self._config.server, self._statistics)
-            self._sessions[session] = origins
-            self._let_in += 1
+        headers = Headers() if connection.request is None else connection.request.headers
+        asking = _asking(headers, remote=remote)
+        entry = self._gate.decide(asking)
+        if isinstance(entry, Refusal):
+            await self._turn_away(connection, entry)
+            return
+        origin = entry.origin or ""
+        if origin and self._of_origin[origin] >= self._config.limits.connections_per_origin:
+            await connection.close(TOO_MANY, "this page has too many connections")
+            return
+        session = Session(connection, self._hub, self._services, asking, entry)
+        self._sessions.add(session)
+        self._of_origin[origin] += 1
+        self._let_in += 1
+        try:
+            await session.serve()
+        finally:
+            self._sessions.discard(session)
+            self._of_origin[origin] -= 1
+            if not self._of_origin[origin]:
+                del self._of_origin[origin]
+
+    async def _turn_away(self, connection: ServerConnection, refusal: Refusal) -> None:
+        """A browser shows a page nothing of a refused handshake, so the handshake is done for the sake of the reason."""
+        if refusal.origin is not None and connection.subprotocol == PAIRING and self._gate.pairs_by is not None:
+            if self._of_origin[PAIRING] >= MOST_PAIRING:
+                await connection.close(TOO_MANY, "too many pages pair")
+                return
+            self._of_origin[PAIRING] += 1
             try:
-                await session.serve()
+                await PairingSession(connection, refusal.origin, self._gate, self._show).serve()
             finally:
-                del self._sessions[session]
+                self._of_origin[PAIRING] -= 1
             return
-        # A browser shows a page nothing of a refused handshake, so the handshake is done for the sake of the reason.
-        self._note_refused(origins[0])
-        await connection.close(FORBIDDEN, _close_reason(origins[0]))
+        if refusal.origin is not None:
+            self._gate.note_refused(refusal.origin)
+        address = connection.remote_address
+        if self._services.audit is not None:
+            self._services.audit.record(
+                origin=refusal.origin,
+                address=address[0] if address else None,
+                token=None,
+                call="connect",
+                outcome=refusal.code,
+            )
+        await connection.close(FORBIDDEN, _close_reason(refusal))
 
-    def _note_refused(self, origin: str) -> None:
-        """Log a refused page once a minute, however often it comes back."""
-        now = asyncio.get_running_loop().time()
-        name = origin[:ORIGIN_LOGGED]
-        if now - self._refused.get(name, -REFUSED_EVERY) < REFUSED_EVERY:
-            return
-        if len(self._refused) >= REFUSED_KEPT:
-            self._refused.clear()
-        self._refused[name] = now
-        log.warning("refused the page %r: it is not in [access] origins", name)
+    async def _show(self, printer: str, lines: tuple[str, ...]) -> None:
+        """Prints a note."""
+        data = note(self._hub.language(printer) or "", lines)
+        job = self._hub.submit(printer, data, job_name="pairing", expires=PAIRING_EXPIRES, priority=100)
+        if (kept := self._hub.kept(job.id)) is not None:
+            await kept
 
-    def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
+    def _start_audit(self) -> None:
+        """Writes down who does what, where there is a folder for it."""
+        audit = self._config.audit
+        file = self._state and self._state / AUDIT
+        if audit.file is not None:
+            file = Path(audit.file).expanduser()
+        if audit.level != "none" and file is not None:
+            self._services.audit = Audit(file, audit, QUESTIONS)
+
+    def _sockets(self) -> list[tuple[socket.socket, bool]]:
+        """What to listen on, and whether other machines reach it.
+
+        Raises:
+            ListenError: The port is taken, or may not be used; or other machines would be served without need of a token.
+        """
+        server = self._config.server
+        if server.host in _LOOPBACK_HOSTS:
+            return [(each, False) for each in _listen(server.port)]
+        self._gate.look()
+        if not self._gate.has_tokens:
+            raise ListenError(
+                f"no token says who may print from other machines, which reach {server.host}",
+                hint="rawprint-server access token new NAME",
+            )
+        if server.tls_cert is not None:
+            self._tls = Certificate(Path(server.tls_cert), Path(server.tls_key or server.tls_cert))
+        try:
+            family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+            if server.host in _ALL_HOSTS:
+                return [(_bind(family, server.host, server.port), True)]
+            loopback = _listen(server.port)
+            port = loopback[0].getsockname()[1]
+            return [*((each, False) for each in loopback), (_bind(family, server.host, port), True)]
+        except OSError as error:
+            raise ListenError(
+                f"cannot listen on {server.host} port {server.port}: {error}",
+                hint="Is it an address of this machine? Choose another port, or end the program that has this one.",
+            ) from error
+
+    def _process_request(self, connection: ServerConnection, request: Request, *, remote: bool) -> Response | None:
         """Answers all that is not a WebSocket handshake; None lets the handshake go on."""
-        if not host_allowed(request.headers.get_all("Host"), self.port):
+        if not host_allowed(request.headers.get_all("Host"), self.port, self._names()):
             return _response(421, "This server is 127.0.0.1, localhost or [::1], with its port.\n")
         origins = request.headers.get_all("Origin")
         if len(origins) > 1:
             return _response(403, "There is more than one Origin.\n")
-        allowed = self._origin_allowed(origins)
+        entry = self._gate.decide(_asking(request.headers, remote=remote))
         if "Upgrade" in request.headers:
-            if not allowed:
+            if isinstance(entry, Refusal):
                 connection.protocol.max_message_size = FOREIGN_BYTES
             return None
         path = _path(request)
-        if not allowed and path not in _SCRIPTS:
-            return _response(403, "This origin is not in [access] origins of the configuration.\n")
+        if isinstance(entry, Refusal) and path not in _SCRIPTS:
+            if entry.origin is not None:
+                return _response(403, "This origin is not allowed: rawprint-server access allow\n")
+            if path not in self._files and path != "/health":
+                return _response(403, f"{entry.reason}\n")
         response = self._route(request)
-        if path in _SHARED and response.status_code == 200:
+        if path in _SHARED and response.status_code in {200, 204}:
             response.headers["Vary"] = "Origin"
             if origins:
                 response.headers["Access-Control-Allow-Origin"] = origins[0]
@@ -256,6 +391,13 @@ class App:
         return response
 
     def _route(self, request: Request) -> Response:
+        if request.method == "OPTIONS" and _path(request) in _SHARED:
+            response = _response(204, "")
+            response.headers["Access-Control-Allow-Methods"] = "GET, HEAD"
+            # What Chrome before 130 asked a page for that wants to reach this machine (Private Network Access).
+            if request.headers.get("Access-Control-Request-Private-Network") == "true":
+                response.headers["Access-Control-Allow-Private-Network"] = "true"
+            return response
         if request.method not in {"GET", "HEAD"}:
             response = _response(405, "GET and HEAD only.\n")
             response.headers["Allow"] = "GET, HEAD"
@@ -289,25 +431,28 @@ class App:
         return Counts(
             clients=len(self._sessions),
             connections_total=self._let_in,
-            calls=self._statistics.calls,
-            cut_off_total=self._statistics.cut_off,
+            calls=self._services.statistics.calls,
+            cut_off_total=self._services.statistics.cut_off,
             printers=self._hub.counts(),
             started=self._hub.server().started.timestamp(),
             version=__version__,
         )
 
-    def _origin_allowed(self, origins: list[str]) -> bool:
-        return origin_allowed(origins, self._config.access.origins, self.port)
-
 
 def _lasting(config: Config) -> object:
     """What stays as it is until the server is restarted."""
     server = config.server
-    return server.host, server.port, server.state_dir, server.durability, server.remember, server.keep_data
+    kept = server.state_dir, server.durability, server.remember, server.keep_data
+    return server.host, server.port, kept, server.names, server.tls_cert, server.tls_key, config.audit
 
 
-def _native_if_offered(_connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    return next((name for name in offered if name == PROTOCOL), None)
+def _one_of_ours(_connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    return next((name for name in offered if name in {PROTOCOL, PAIRING}), None)
+
+
+def _asking(headers: Headers, *, remote: bool) -> Asking:
+    offered = [name.strip() for value in headers.get_all("Sec-WebSocket-Protocol") for name in value.split(",")]
+    return Asking(tuple(headers.get_all("Origin")), presented(headers.get_all("Authorization"), offered), remote)
 
 
 def _path(request: Request) -> str:
@@ -332,12 +477,11 @@ def _response(status: int, body: str | bytes, content_type: str = "text/plain; c
     return Response(status, http.HTTPStatus(status).phrase, headers, content)
 
 
-def _close_reason(origin: str) -> str:
+def _close_reason(refusal: Refusal) -> str:
     """Names the origin and the remedy in what a close frame holds; a long origin is cut."""
-    remedy = " is not allowed: add it to [access] origins"
-    room = REASON_BYTES - len(remedy)
-    name = origin if len(origin.encode()) <= room else origin.encode()[: room - 3].decode(errors="ignore") + "..."
-    return name + remedy
+    room = REASON_BYTES - len(refusal.reason)
+    origin = (refusal.origin or "").encode()
+    return (origin if len(origin) <= room else origin[: room - 3] + b"...").decode(errors="ignore") + refusal.reason
 
 
 def _static_files() -> dict[str, tuple[bytes, str]]:
@@ -350,13 +494,16 @@ def _static_files() -> dict[str, tuple[bytes, str]]:
     return files
 
 
-def _tracked(connections: set[ServerConnection]) -> type[ServerConnection]:
-    """A connection class that keeps the set of its live connections, those without a request included."""
+def _tracked(connections: set[ServerConnection], most: int) -> type[ServerConnection]:
+    """A connection class that keeps the set of its live connections, those without a request included; not above so many."""
 
     class Tracked(ServerConnection):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            connections.add(self)
             super().connection_made(transport)
+            if len(connections) >= most:
+                self.transport.abort()  # before it has cost anything
+            else:
+                connections.add(self)
 
         def connection_lost(self, exc: Exception | None) -> None:
             connections.discard(self)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import msgspec
 
 from rawprint import JournalTaken, __version__
-from rawprint_server import edit
+from rawprint_server import access_cli, edit
 from rawprint_server.app import App, ListenError
 from rawprint_server.config import (
     Config,
@@ -34,6 +34,7 @@ from rawprint_server.config import (
     load,
     state_folder,
 )
+from rawprint_server.grants import GrantsError
 from rawprint_server.logs import Logs
 from rawprint_server.reload import follow
 
@@ -54,6 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _check(args.config, as_json=args.json)
     if args.command == "printers":
         return _printers(args)
+    if args.command in {"access", "dashboard"}:
+        try:
+            return access_cli.run(args)
+        except (ConfigError, GrantsError) as error:
+            return _fail(2, error.message, error.hint)
     try:
         with ExitStack() as stack:
             # The demo has nothing to do with the file of this user, unless that is named.
@@ -87,7 +93,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--log-file", metavar="FILE", help="log to this file (default: standard error)")
     parser.add_argument("--log-json", action=argparse.BooleanOptionalAction, help="log one JSON object a line")
     parser.add_argument("--version", action="version", version=f"rawprint-server {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="[check | printers]")
+    commands = parser.add_subparsers(dest="command", metavar="[check | printers | access | dashboard]")
     checker = commands.add_parser(
         "check", help="name every mistake in the configuration", description="Names every mistake in the configuration."
     )
@@ -95,6 +101,7 @@ def _arguments() -> argparse.ArgumentParser:
     checker.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="configuration (TOML)")
     checker.add_argument("--json", action="store_true", help="print a JSON list of the mistakes")
     _add_printers(commands)
+    access_cli.add(commands, argparse.SUPPRESS)
     return parser
 
 
@@ -274,7 +281,8 @@ async def _run(
         _on_signal(loop, signal.SIGHUP, stop if sys.stdin is not None and sys.stdin.isatty() else look)
     async with App(config, state, cables=True) as app:
         host = f"[{config.server.host}]" if ":" in config.server.host else config.server.host
-        print(json.dumps({"url": f"ws://{host}:{app.port}"}), flush=True)
+        scheme = "wss" if app.secure else "ws"
+        print(json.dumps({"url": f"{scheme}://{host}:{app.port}"}), flush=True)
         log.info("serving %d printers on port %d", len(config.printers), app.port)
 
         def changed(config: Config) -> None:

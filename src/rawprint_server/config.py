@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import json
 import re
 import tomllib
@@ -32,12 +33,21 @@ MAX_SHOWN = 80  # characters of a value that a message repeats
 # An origin as browsers write it: scheme and host in small ASCII letters, a port only where it is not the scheme's own.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 _OWN_PORT = {"http": ":80", "https": ":443"}
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\]")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # `tomllib` takes quadratic time over the parts of a key: minutes where a file is one long key.
 _LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){20}""")
 
 _TIME = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+REFUSED: tuple[Literal["firmware", "storage", "settings", "language", "maintenance"], ...] = (
+    "firmware",
+    "storage",
+    "settings",
+    "language",
+    "maintenance",
+)
 
 _Millimetres: TypeAlias = Annotated[float, Meta(gt=0, le=5000)]
 
@@ -92,6 +102,10 @@ class ServerConfig(Struct, frozen=True):
         remember: How long an ended job, and so its id, is remembered, such as "24h".
         keep_data: How long its bytes are kept after its end; "0s": not at all. Those of an uncertain one are kept until it is settled.
         finish: How long the job in print may go on when the server is told to end; then it ends `uncertain`.
+        names: By which other machines call this one, beside `host`: what may stand in Host.
+        tls_cert: File with the certificate and those that vouch for it (PEM); a renewed one is taken over as the server runs.
+        tls_key: File with its key (PEM); None: it is in the same file.
+        insecure: Whether another host than loopback is served without TLS.
     """
 
     host: str = "127.0.0.1"
@@ -104,6 +118,10 @@ class ServerConfig(Struct, frozen=True):
     remember: str = "24h"
     keep_data: str = "1h"
     finish: str = "5s"
+    names: tuple[str, ...] = ()
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    insecure: bool = False
 
 
 class PrinterConfig(Struct, frozen=True):
@@ -120,6 +138,7 @@ class PrinterConfig(Struct, frozen=True):
         after_uncertain: When a job may have come out or not, "hold": nothing else is printed before somebody has said which; "go-on":
             the next one is; "print-marked": it is printed once more, headed as a possible copy. None: "hold" for the
             languages of label printers, "go-on" for others.
+        refuse: Kinds of commands that pages may not send, unless that was granted: all that change a printer for good.
         stand_in: Name of the printer, of the same language, that gets the jobs which have not begun here after `stand_in_after`.
     """
 
@@ -140,12 +159,45 @@ class PrinterConfig(Struct, frozen=True):
     after_uncertain: Literal["hold", "go-on", "print-marked"] | None = None
     stand_in: str | None = None
     stand_in_after: str = "30s"
+    refuse: tuple[Literal["firmware", "storage", "settings", "language", "maintenance"], ...] = REFUSED
 
 
 class AccessConfig(Struct, frozen=True):
-    """Table `[access]`."""
+    """Table `[access]`.
+
+    Attributes:
+        origins: Pages that may connect; those that were granted by command, dashboard or pairing come beside them.
+        programs: Whether a program on this machine, which sends no Origin, may connect: "open", or by "token" alone.
+        pairing: The printer that prints the code with which a page lets itself in, or "dashboard", which shows it; None: no page can.
+    """
 
     origins: tuple[str, ...] = ()
+    programs: Literal["open", "token"] = "open"
+    pairing: str | None = None
+
+
+class LimitsConfig(Struct, frozen=True):
+    """Table `[limits]`; what goes beyond one is refused, with the code that is named there.
+
+    Attributes:
+        job_bytes: Of one job, copies included: `too-large`.
+        jobs_per_minute: Of one page, or token: `rate-limited`; a program without a token is not limited.
+        bytes_per_minute: As that.
+        queue_jobs: That wait for one printer: `queue-full`.
+        queue_bytes: As that.
+        connections: Of all clients: close code 4429.
+        connections_per_origin: As that, of one page.
+        first_frame: How long a `rawprint.v1` client may take to its first message: close code 4408.
+    """
+
+    job_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 64 * 1024 * 1024
+    jobs_per_minute: Annotated[int, Meta(ge=1, le=1_000_000)] = 600
+    bytes_per_minute: Annotated[int, Meta(ge=1024, le=1 << 40)] = 256 * 1024 * 1024
+    queue_jobs: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    queue_bytes: Annotated[int, Meta(ge=1024, le=1 << 40)] = 256 * 1024 * 1024
+    connections: Annotated[int, Meta(ge=1, le=100_000)] = 2000
+    connections_per_origin: Annotated[int, Meta(ge=1, le=100_000)] = 200
+    first_frame: str = "30s"
 
 
 class LogConfig(Struct, frozen=True):
@@ -164,6 +216,7 @@ class Config(Struct, frozen=True):
     server: ServerConfig = ServerConfig()
     printers: dict[str, PrinterConfig] = {}
     access: AccessConfig = AccessConfig()
+    limits: LimitsConfig = LimitsConfig()
     log: LogConfig = LogConfig()
 
 
@@ -325,7 +378,11 @@ def _faults(data: dict[str, Any]) -> Iterator[_Fault]:
     if "server" in data:
         yield from _check_server((yield from _table(("server",), data["server"], ServerConfig)))
     if "access" in data:
-        yield from _check_access((yield from _table(("access",), data["access"], AccessConfig)))
+        access = yield from _table(("access",), data["access"], AccessConfig)
+        yield from _check_access(access, data.get("printers"))
+    if "limits" in data:
+        limits = yield from _table(("limits",), data["limits"], LimitsConfig)
+        yield from _check_time(("limits", "first_frame"), limits.get("first_frame"), never=True)
     if "log" in data:
         yield from _check_log((yield from _table(("log",), data["log"], LogConfig)))
     printers = data.get("printers", {})
@@ -429,11 +486,29 @@ def _set(type: Any) -> Any:
 def _check_server(values: dict[str, Any]) -> Iterator[_Fault]:
     host = values.get("host", _LOOPBACK[0])
     if host is not None and host not in _LOOPBACK:
-        yield _Fault(
-            ("server", "host"),
-            f"{_shown(host)} is not this machine's loopback address",
-            f"Use one of {', '.join(_LOOPBACK)}: other machines cannot be served yet.",
-        )
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            yield _Fault(
+                ("server", "host"),
+                f"{_shown(host)} is no IP address of this machine",
+                f"Use one of {', '.join(_LOOPBACK)}, or the address at which other machines reach this one.",
+            )
+        if values.get("tls_cert") is None and values.get("insecure") is not True:
+            yield _Fault(
+                ("server", "host"),
+                f"{_shown(host)} is not this machine's loopback address, and there is no certificate",
+                "Write tls_cert (and tls_key); or insecure = true, where whoever hears the network may print.",
+            )
+    for index, name in enumerate(values.get("names") or ()):
+        if isinstance(name, str) and not _NAME.fullmatch(name):
+            yield _Fault(
+                ("server", "names", index),
+                f"{_shown(name)} is no name of a machine",
+                "Write it in small letters, like till.shop.lan: no scheme, no port.",
+            )
+    for key in ("tls_cert", "tls_key"):
+        yield from _check_path(("server", key), values, "file", "Leave it out for a server on loopback.")
     for key in ("remember", "keep_data", "finish"):
         yield from _check_time(("server", key), values.get(key))
     yield from _check_path(("server", "state_dir"), values, "folder", "Leave it out for this user's own folder.")
@@ -450,9 +525,20 @@ def _check_time(path: KeyPath, value: object, *, never: bool = False) -> Iterato
         yield _Fault(path, f"{_shown(str(value))} is no time", 'Write it like "30s", "10m", "4h" or "7d".')
 
 
-def _check_access(values: dict[str, Any]) -> Iterator[_Fault]:
+def _check_access(values: dict[str, Any], printers: Any) -> Iterator[_Fault]:
+    pairing = values.get("pairing")
+    if isinstance(pairing, str) and pairing != "dashboard":
+        table = printers.get(pairing) if isinstance(printers, dict) else None
+        if table is None:
+            yield _Fault(
+                ("access", "pairing"), f"no printer is named {_shown(pairing)}", 'Name a printer, or write "dashboard".'
+            )
+        elif isinstance(table, dict) and "dialect" not in table:
+            yield _Fault(
+                ("access", "pairing"), f"{_shown(pairing)} has no dialect to print a code in", "Write its dialect."
+            )
     for index, origin in enumerate(values.get("origins") or ()):
-        if isinstance(origin, str) and not _is_origin(origin):
+        if isinstance(origin, str) and not is_origin(origin):
             yield _Fault(
                 ("access", "origins", index),
                 f"{_shown(origin)} is not an origin as browsers send it",
@@ -461,7 +547,8 @@ def _check_access(values: dict[str, Any]) -> Iterator[_Fault]:
             )
 
 
-def _is_origin(origin: str) -> bool:
+def is_origin(origin: str) -> bool:
+    """Whether it is an origin as browsers send it, `null` included."""
     if origin == "null":
         return True
     port = origin.rpartition(":")[2]

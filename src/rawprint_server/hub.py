@@ -41,7 +41,7 @@ from rawprint import (
     parse_address,
 )
 from rawprint_server import heap, messages
-from rawprint_server.config import seconds, shared
+from rawprint_server.config import REFUSED, LimitsConfig, seconds, shared
 from rawprint_server.messages import (
     CapabilitiesView,
     Failure,
@@ -71,8 +71,6 @@ ENDED_JOBS = 1000
 SNAPSHOT_JOBS = 100  # ended jobs in a snapshot
 MAX_FOUND = 64  # printers without a name of which clients are told
 _CABLES = frozenset({"usb", "lp", "serial"})
-MAX_PENDING = 10_000  # jobs that may wait for one printer
-MAX_PENDING_BYTES = 256 * 1024 * 1024
 FAILURE_SECONDS = 0.5  # how long a failed question answers others, which would otherwise each wait for its time-out
 SHARED_RELEASE = 1.0  # seconds after which the idle connection of a shared printer is closed
 # Seconds between two questions to a watched printer that is this server's alone: a second is promised, the rest of it
@@ -231,6 +229,7 @@ class Hub:
     Args:
         printers: Their configurations.
         max_message_bytes: Told to clients.
+        limits: What may wait for a printer.
         records: What is known of printers from before; what they show is put there.
         journal: Keeps the jobs over a crash; see `recover`.
 
@@ -243,12 +242,14 @@ class Hub:
         printers: Mapping[str, PrinterConfig],
         *,
         max_message_bytes: int = 0,
+        limits: LimitsConfig = LimitsConfig(),  # noqa: B008 - frozen
         records: Records | None = None,
         journal: Journal | None = None,
     ) -> None:
         self._records = records or Records(None)
         self._journal = journal
         self.max_message_bytes = max_message_bytes
+        self.limits = limits
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._memory = os.urandom(8).hex()
@@ -257,7 +258,7 @@ class Hub:
         self._pending = 0  # jobs that have not begun, of all printers
         self._known: dict[str, _Known] = {}
         self._ended: dict[bool, deque[str]] = {True: deque(), False: deque()}  # named or not -> ids
-        self._listeners: set[Listener] = set()
+        self._listeners: dict[Listener, frozenset[str] | None] = {}  # and the printers that it may hear of; None: all
         self._leaving: set[_Printer] = set()  # no longer configured, and not through with their jobs
         self._background: set[asyncio.Task[None]] = set()
         self._trim: asyncio.TimerHandle | None = None
@@ -279,6 +280,16 @@ class Hub:
             UnknownPrinter: There is no such printer.
         """
         return self._printer(name).config.encoding
+
+    def language(self, name: str) -> str | None:
+        """The dialect of the printer; None: it has none, or there is no such printer."""
+        printer = self._printers.get(name)
+        return None if printer is None else printer.dialect
+
+    def refuses(self, name: str) -> tuple[str, ...]:
+        """The kinds of commands that pages may not send there."""
+        printer = self._printers.get(name)
+        return REFUSED if printer is None else printer.config.refuse
 
     def submit(
         self,
@@ -340,7 +351,7 @@ class Hub:
         other = self._printers.get(printer.config.stand_in or "")
         if job is None or known.view.state != JobState.PENDING or other is None or other is printer or self._stopping:
             return
-        if other.dialect != printer.dialect or other.pending >= MAX_PENDING:
+        if other.dialect != printer.dialect or other.pending >= self.limits.queue_jobs:
             return
         with suppress(JobCanceled):  # the queue has been closed
             printer.queue.withdraw(job, lambda there: self._post(self._withdrawn, known, other, there))
@@ -412,7 +423,7 @@ class Hub:
                 return again.view
         if self._stopping:
             raise JobCanceled("the server is ending", hint="Send the job again in a moment.")
-        if printer.pending >= MAX_PENDING or printer.waiting + len(data) > MAX_PENDING_BYTES:
+        if printer.pending >= self.limits.queue_jobs or printer.waiting + len(data) > self.limits.queue_bytes:
             raise QueueFull(
                 f"{printer.pending} jobs with {printer.waiting} bytes wait for {printer.name} already",
                 hint="See why it does not print, then send the job again.",
@@ -606,12 +617,27 @@ class Hub:
         """
         return self._remembered(id).view
 
-    def jobs(self, printer: str | None = None, state: str | None = None, limit: int | None = None) -> list[JobView]:
-        """Jobs that have not ended and the ones that ended last, the oldest first; the newest `limit` of them."""
+    def jobs(
+        self,
+        printer: str | None = None,
+        state: str | None = None,
+        limit: int | None = None,
+        among: frozenset[str] | None = None,
+    ) -> list[JobView]:
+        """Jobs that have not ended and the ones that ended last, the oldest first; the newest `limit` of them.
+
+        Args:
+            printer: Only this one's.
+            state: Only those.
+            limit: At most so many.
+            among: Only those of these printers.
+        """
         chosen = (
             known.view
             for known in reversed(self._known.values())
-            if (printer is None or known.view.printer == printer) and (state is None or known.view.state == state)
+            if (printer is None or known.view.printer == printer)
+            and (state is None or known.view.state == state)
+            and (among is None or known.view.printer in among)
         )
         return list(islice(chosen, limit))[::-1]
 
@@ -699,20 +725,23 @@ class Hub:
             self._unnamed,
         )
 
-    def snapshot(self) -> Snapshot:
-        """Everything known, as it fits to the events from here on."""
+    def snapshot(self, printers: frozenset[str] | None = None) -> Snapshot:
+        """Everything known, or all that is known of these printers, as it fits to the events from here on."""
         live = [known.view for p in (*self._printers.values(), *self._leaving) for known in p.live.values()]
         last = [self._known[id].view for ids in self._ended.values() for id in islice(reversed(ids), SNAPSHOT_JOBS)]
         ended = sorted(last, key=lambda job: job.ended or job.created)[-SNAPSHOT_JOBS:]
         return Snapshot(
-            self.server(),
-            [printer.view() for printer in self._printers.values()],
-            sorted(ended + live, key=lambda job: job.created),
+            _narrowed(self.server(), printers),
+            [printer.view() for name, printer in self._printers.items() if printers is None or name in printers],
+            sorted(
+                (job for job in ended + live if printers is None or job.printer in printers),
+                key=lambda job: job.created,
+            ),
         )
 
-    def subscribe(self, listener: Listener) -> None:
-        """Calls the listener with every event from here on, encoded; it must not block."""
-        self._listeners.add(listener)
+    def subscribe(self, listener: Listener, printers: frozenset[str] | None = None) -> None:
+        """Calls the listener with every event from here on, or with those of these printers, encoded; it must not block."""
+        self._listeners[listener] = printers
         if len(self._listeners) == 1:
             if self._cables is not None:
                 self._cables.look()
@@ -720,13 +749,15 @@ class Hub:
                 printer.told = printer.view()
                 self._watch(printer)
 
-    def unsubscribe(self, listener: Listener) -> None:
-        """No event any more; a listener that is none is passed over."""
-        if listener in self._listeners:
-            self._listeners.discard(listener)
-            if not self._listeners:
-                for printer in self._printers.values():
-                    self._watch(printer)
+    def unsubscribe(self, listener: Listener) -> bool:
+        """No event any more; returns whether it was a listener."""
+        if listener not in self._listeners:
+            return False
+        del self._listeners[listener]
+        if not self._listeners:
+            for printer in self._printers.values():
+                self._watch(printer)
+        return True
 
     # -- the configuration and the end ---------------------------------------------------------------------------
 
@@ -1126,8 +1157,13 @@ class Hub:
     def _tell(self, event: messages.PrinterEvent | messages.JobEvent | messages.ServerEvent) -> None:
         if self._listeners:
             frame = messages.encode(event)
-            for listener in tuple(self._listeners):
-                listener(frame)
+            for listener, printers in tuple(self._listeners.items()):
+                if printers is None:
+                    listener(frame)
+                elif isinstance(event, messages.ServerEvent):
+                    listener(messages.encode(messages.ServerEvent(_narrowed(event.data, printers))))
+                elif (event.data.name if isinstance(event, messages.PrinterEvent) else event.data.printer) in printers:
+                    listener(frame)
 
     # -- small things --------------------------------------------------------------------------------------------
 
@@ -1138,13 +1174,17 @@ class Hub:
             names = ", ".join(self._printers) or "none"
             raise UnknownPrinter(f"no printer is named {name[:100]!r}", hint=f"The printers are: {names}.") from None
 
+    def unknown_job(self, id: str) -> UnknownJob:
+        """The error of a job that is not there."""
+        return UnknownJob(
+            f"no job has the id {id[:256]!r}",
+            hint=f"The server remembers the {NAMED_JOBS} jobs with an id of the client's that ended last.",
+        )
+
     def _remembered(self, id: str) -> _Known:
         known = self._find(id)
         if known is None:
-            raise UnknownJob(
-                f"no job has the id {id[:256]!r}",
-                hint=f"The server remembers the {NAMED_JOBS} jobs with an id of the client's that ended last.",
-            )
+            raise self.unknown_job(id)
         return known
 
     def _ask(self, printer: _Printer, timeout: float) -> asyncio.Future[_Answer]:
@@ -1210,6 +1250,13 @@ def _shown(capabilities: Capabilities) -> CapabilitiesView:
 
 def _said(status: PrinterStatus | None) -> object:
     return status and (status.state, status.reasons)
+
+
+def _narrowed(server: ServerView, printers: frozenset[str] | None) -> ServerView:
+    """The server, as somebody sees it who may use these printers alone."""
+    if printers is None:
+        return server
+    return msgspec.structs.replace(server, printers=[name for name in server.printers if name in printers], found=[])
 
 
 def _too_late(id: str) -> TooLate:

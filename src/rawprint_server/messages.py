@@ -20,6 +20,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from rawprint import JobState, PrinterState, RawprintError
 from rawprint_server import text
+from rawprint_server.access import Grant  # noqa: TC001 - see datetime
 
 T = TypeVar("T")
 
@@ -30,7 +31,6 @@ MAX_ITEMS = 10_000  # data items of one print
 MAX_UID = 65536  # bytes of JSON
 MAX_HEADER = 1 << 20  # bytes of JSON in front of attached ones
 MAX_COPIES = 1000
-MAX_JOB_BYTES = 64 * 1024 * 1024  # of one job, copies included
 
 
 class NotJson(ValueError):
@@ -195,6 +195,33 @@ class ResolveParams(Struct, frozen=True):
     action: Literal["print-again", "discard"]
 
 
+class CodeParams(Struct, frozen=True):
+    """`params` of `admin.enter`."""
+
+    code: str
+
+
+class OriginParams(Struct, frozen=True):
+    """`params` of a call that means one origin."""
+
+    origin: Annotated[str, Meta(max_length=300)]
+
+
+class AllowParams(Struct, frozen=True):
+    """`params` of `admin.allow`.
+
+    Attributes:
+        calls: What it may do; null: all but to administrate.
+        printers: Names; null: all.
+        raw: Whether commands that change a printer for good are let through.
+    """
+
+    origin: Annotated[str, Meta(max_length=300)]
+    calls: Annotated[list[Literal["status", "print", "drawer", "jobs"]], Meta(max_length=10)] | None = None
+    printers: Annotated[list[str], Meta(max_length=1000)] | None = None
+    raw: bool = False
+
+
 class JobsParams(Struct, frozen=True):
     """`params` of `jobs.list`: only those of this printer and in this state, at most so many of the newest."""
 
@@ -342,6 +369,69 @@ class Snapshot(Struct, frozen=True):
     server: ServerView
     printers: list[PrinterView]
     jobs: list[JobView]
+
+
+class CodeView(Struct, frozen=True):
+    """Answers `admin.code`."""
+
+    code: str
+
+
+class AllowedView(Struct, frozen=True):
+    """A page that may connect; see `AllowParams`.
+
+    Attributes:
+        how: Who let it in: "configuration", "command", "dashboard" or "paired".
+    """
+
+    origin: str
+    calls: list[str]
+    printers: list[str] | None
+    raw: bool
+    how: str
+    at: datetime | None
+
+    @classmethod
+    def of(cls, origin: str, grant: Grant, how: str, at: datetime | None) -> AllowedView:
+        """What a grant looks like on the wire."""
+        printers = None if grant.printers is None else sorted(grant.printers)
+        return cls(origin, sorted(grant.calls), printers, grant.raw, how, at)
+
+
+class AskedView(Struct, frozen=True):
+    """A page that was refused, and when last."""
+
+    origin: str
+    at: datetime
+
+
+class PairingStart(Struct, frozen=True):
+    """Answers `pair.begin`.
+
+    Attributes:
+        where: The printer that prints the code, or "dashboard", which shows it.
+        seconds: How long it lives.
+    """
+
+    where: str
+    seconds: float
+
+
+class PairingView(Struct, frozen=True):
+    """A page that waits for somebody to type its code, which the dashboard shows."""
+
+    origin: str
+    code: str
+
+
+class AccessView(Struct, frozen=True):
+    """Answers `admin.access`: who may come in, who is kept out, who asked, and the names of tokens."""
+
+    allowed: list[AllowedView]
+    denied: list[str]
+    asked: list[AskedView]
+    tokens: list[str]
+    pairing: PairingView | None
 
 
 class Version(Struct, frozen=True, kw_only=True):

@@ -6,25 +6,35 @@ it returns as an awaitable, for which later calls need not wait.
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from rawprint import __version__
 from rawprint_server import text
+from rawprint_server.access import ORDINARY, Grant
+from rawprint_server.config import is_origin
+from rawprint_server.hub import UnknownJob
 from rawprint_server.messages import (
-    MAX_JOB_BYTES,
+    AccessView,
+    AllowedView,
+    AllowParams,
+    AskedView,
     BadRequest,
+    CodeParams,
+    CodeView,
     DrawerOptions,
     DrawerParams,
     JobParams,
     JobsParams,
     JobView,
+    OriginParams,
     PrinterParams,
     PrinterView,
     PrintParams,
     RawItem,
     ResolveParams,
     Snapshot,
-    TooLarge,
     Version,
     read,
 )
@@ -40,17 +50,64 @@ if TYPE_CHECKING:
 ASK_SECONDS = 3.0  # how long `printers.status` waits for the printer
 
 
+@dataclass(slots=True)
+class About:
+    """What a call is about, for those who write down what was done."""
+
+    printer: str | None = None
+    job: str | None = None
+    size: int | None = None
+    sha256: str | None = None
+
+
 class Call(NamedTuple):
-    """What a method gets: who asks, the parameters, still encoded, and the bytes that came attached, if any."""
+    """What a method gets: who asks, the parameters, still encoded, and the bytes that came attached, if any.
+
+    Attributes:
+        about: What the method finds out that it is about.
+    """
 
     client: Client
     params: Raw
     attached: memoryview | None = None
+    about: About = About()
 
     @property
     def hub(self) -> Hub:
         """The printers."""
         return self.client.hub
+
+    def printer(self, params: Any) -> str:
+        """The name of the printer that the parameters mean.
+
+        Raises:
+            BadRequest: They mean none.
+            NotGranted: This client may not use it.
+        """
+        self.about.printer = name = _named(params)
+        self.client.need_printer(name)
+        return name
+
+    def job(self, id: str) -> JobView:
+        """A job that this client may see.
+
+        Raises:
+            UnknownJob: There is none.
+        """
+        self.about.job = id
+        try:
+            job = self.hub.job(id)
+        except UnknownJob:
+            job = None
+        if job is None or not self.client.entry.grant.covers(job.printer):
+            raise self.hub.unknown_job(id)
+        self.about.printer = job.printer
+        return job
+
+    def submitted(self, job: JobView, data: bytes | memoryview) -> None:
+        """Note what was printed; after its first byte may have gone out."""
+        self.about.job, self.about.size = job.id, len(data)
+        self.about.sha256 = hashlib.sha256(data).hexdigest() if self.client.audits else None
 
 
 class Method(Protocol):
@@ -71,51 +128,57 @@ def server_version(_call: Call, /) -> Version:
 
 def printers_find(call: Call, /) -> list[str]:
     """The printers' names."""
-    return call.hub.names()
+    return [name for name in call.hub.names() if call.client.entry.grant.covers(name)]
 
 
 def printers_list(call: Call, /) -> list[PrinterView]:
     """All printers, as far as they are known."""
-    return [call.hub.printer(name) for name in call.hub.names()]
+    return [call.hub.printer(name) for name in printers_find(call)]
 
 
 async def printers_status(call: Call, /) -> PrinterView:
     """One printer, asked now."""
-    name = _named(read(call.params, PrinterParams))
+    name = call.printer(read(call.params, PrinterParams))
     await call.hub.status(name, ASK_SECONDS)
     return call.hub.printer(name)
 
 
 def printers_pause(call: Call, /) -> PrinterView:
     """Has no job of a printer begin any more; the one in print goes on."""
-    return call.hub.pause(_named(read(call.params, PrinterParams)))
+    return call.hub.pause(call.printer(read(call.params, PrinterParams)))
 
 
 def printers_resume(call: Call, /) -> PrinterView:
     """Has the printer's jobs begin again."""
-    return call.hub.pause(_named(read(call.params, PrinterParams)), paused=False)
+    return call.hub.pause(call.printer(read(call.params, PrinterParams)), paused=False)
 
 
 def print_(call: Call, /) -> JobView | Awaitable[JobView]:
     """Takes a job; answers at once, or when `options.wait` says."""
     params = read(call.params, PrintParams)
-    name = _named(params)
+    name = call.printer(params)
     options = params.options
     encoding = (options and options.encoding) or call.hub.encoding(name) or text.DEFAULT
     text.codec(encoding)
     data = payload(params.data, encoding, call.attached)
     if options is None:
-        return _answer(call.hub, call.hub.submit(name, data), "accepted")
-    if options.copies > 1 and len(data) * options.copies > MAX_JOB_BYTES:
-        raise TooLarge(f"{options.copies} copies of {len(data)} bytes are more than {MAX_JOB_BYTES} bytes")
+        call.client.charge(data, name)
+        job = call.hub.submit(name, data)
+        call.submitted(job, data)
+        return _answer(call.hub, job, "accepted")
+    if options.copies > 1:
+        call.client.fits(len(data) * options.copies)  # before they take up room
+        data = bytes(data) * options.copies
+    call.client.charge(data, name)
     job = call.hub.submit(
         name,
-        bytes(data) * options.copies if options.copies > 1 else data,
+        data,
         options.id,
         job_name=options.job_name,
         expires=options.expires,
         priority=options.priority,
     )
+    call.submitted(job, data)
     return _answer(call.hub, job, options.wait)
 
 
@@ -123,29 +186,31 @@ def drawer_open(call: Call, /) -> JobView | Awaitable[JobView]:
     """Opens the cash drawer at the printer, within some seconds or not at all."""
     params = read(call.params, DrawerParams)
     options = params.options or DrawerOptions()
-    return _answer(call.hub, call.hub.open_drawer(_named(params), params.pin, options.id), options.wait)
+    job = call.hub.open_drawer(call.printer(params), params.pin, options.id)
+    call.about.job = job.id
+    return _answer(call.hub, job, options.wait)
 
 
 def jobs_get(call: Call, /) -> JobView:
     """One job."""
-    return call.hub.job(read(call.params, JobParams).id)
+    return call.job(read(call.params, JobParams).id)
 
 
 def jobs_list(call: Call, /) -> list[JobView]:
     """The jobs that are remembered, the oldest first."""
     params = read(call.params, JobsParams)
-    return call.hub.jobs(printer_name(params), params.state, params.limit)
+    return call.hub.jobs(printer_name(params), params.state, params.limit, call.client.entry.grant.printers)
 
 
 async def jobs_cancel(call: Call, /) -> JobView:
     """Cancels a job, in its middle, too."""
-    return await call.hub.cancel(read(call.params, JobParams).id)
+    return await call.hub.cancel(call.job(read(call.params, JobParams).id).id)
 
 
 async def jobs_resolve(call: Call, /) -> JobView:
     """Settles an uncertain job."""
     params = read(call.params, ResolveParams)
-    return await call.hub.resolve(params.id, params.action)
+    return await call.hub.resolve(call.job(params.id).id, params.action)
 
 
 def subscribe(call: Call, /) -> Snapshot:
@@ -156,6 +221,51 @@ def subscribe(call: Call, /) -> Snapshot:
 def unsubscribe(call: Call, /) -> None:
     """The client hears of no change any more."""
     call.client.unsubscribe()
+
+
+# -- the administrator ---------------------------------------------------------------------------------------------
+
+
+def admin_code(call: Call, /) -> CodeView:
+    """A code that makes the server's own page the administrator's, once, within a minute."""
+    return CodeView(call.client.gate.new_code())
+
+
+def admin_enter(call: Call, /) -> None:
+    """Makes the server's own page the administrator's."""
+    call.client.become_admin(read(call.params, CodeParams).code)
+
+
+def admin_access(call: Call, /) -> AccessView:
+    """Who may come in, and who asked."""
+    gate = call.client.gate
+    grants, listed = gate.grants, {each.origin for each in gate.grants.allowed}
+    configured = [AllowedView.of(o, Grant(), "configuration", None) for o in gate.configured if o not in listed]
+    return AccessView(
+        allowed=configured + [AllowedView.of(a.origin, a.grant, a.how, a.at) for a in grants.allowed],
+        denied=list(grants.denied),
+        asked=[AskedView(each.origin, each.at) for each in grants.asked],
+        tokens=[token.name for token in grants.tokens],
+        pairing=gate.shown,
+    )
+
+
+async def admin_allow(call: Call, /) -> AccessView:
+    """Lets a page in, with what it may do."""
+    params = read(call.params, AllowParams)
+    if not is_origin(params.origin):
+        raise BadRequest(f"{params.origin[:100]!r} is not an origin", hint="Such as https://pos.example.com.")
+    printers = None if params.printers is None else frozenset(params.printers)
+    grant = Grant(ORDINARY if params.calls is None else frozenset(params.calls), printers, params.raw)
+    await call.client.gate.change(lambda grants: grants.allow(params.origin, grant, "dashboard"))
+    return admin_access(call)
+
+
+async def admin_deny(call: Call, /) -> AccessView:
+    """Keeps a page out, whatever else lets it in."""
+    params = read(call.params, OriginParams)
+    await call.client.gate.change(lambda grants: grants.deny(params.origin))
+    return admin_access(call)
 
 
 METHODS: Mapping[str, Method] = {
@@ -173,6 +283,11 @@ METHODS: Mapping[str, Method] = {
     "jobs.resolve": jobs_resolve,
     "subscribe": subscribe,
     "unsubscribe": unsubscribe,
+    "admin.enter": admin_enter,
+    "admin.code": admin_code,
+    "admin.access": admin_access,
+    "admin.allow": admin_allow,
+    "admin.deny": admin_deny,
 }
 
 

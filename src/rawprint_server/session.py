@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,15 +16,23 @@ from websockets.exceptions import ConnectionClosed
 
 from rawprint_server.accents.native import Native
 from rawprint_server.accents.printerwebsocket import PrinterWebSocket
-from rawprint_server.messages import PROTOCOL
+from rawprint_server.access import ADMIN, NEEDS, Entry, NotGranted
+from rawprint_server.commands import check_commands
+from rawprint_server.config import seconds
+from rawprint_server.messages import PROTOCOL, TooLarge
 from rawprint_server.methods import METHODS
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
-    from rawprint_server.config import ServerConfig
+    from rawprint_server.access import Asking
+    from rawprint_server.audit import Audit
+    from rawprint_server.config import Config
+    from rawprint_server.gate import Gate
     from rawprint_server.hub import Hub
+    from rawprint_server.limits import Meter
     from rawprint_server.messages import Snapshot
+    from rawprint_server.methods import About
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +41,14 @@ RESTART = 1012  # close code: the server ends or starts anew; what it has not an
 READ_TO_REFUSE = 2
 
 FRAMES_IN_TURN = 32
+TOO_SLOW = 4408  # close code
+
+# What is written down of a client beside what it may not do: all that prints, or changes something.
+AUDITED = frozenset(call for call, kind in NEEDS.items() if kind != "status") - {
+    "jobs.get",
+    "jobs.list",
+    "admin.access",
+}
 
 _NAMES = frozenset({*METHODS, "printerStatus"})
 
@@ -43,28 +61,152 @@ class Statistics:
     cut_off: int = 0
 
 
+@dataclass(slots=True)
+class Services:
+    """What all sessions share.
+
+    Attributes:
+        gate: Who may come in.
+        meter: How much each has printed.
+        audit: Where it is written who did what; None: nowhere.
+    """
+
+    config: Config
+    gate: Gate
+    meter: Meter
+    audit: Audit | None = None
+    statistics: Statistics = field(default_factory=Statistics)
+
+
 class Client:
     """One connection, as its accent sees it.
 
     Attributes:
         hub: The printers.
+        entry: Who it is, and what it may do.
     """
 
-    def __init__(self, connection: ServerConnection, hub: Hub, statistics: Statistics, max_outbox_bytes: int) -> None:
+    def __init__(self, connection: ServerConnection, hub: Hub, services: Services, entry: Entry) -> None:
         self.hub = hub
+        self.entry = entry
         self._connection = connection
-        self._statistics = statistics
-        self._limit = max_outbox_bytes
+        self._services = services
         self._largest = 0
+
+    # -- what it may do ------------------------------------------------------------------------------------------
+
+    def need(self, call: str) -> None:
+        """Makes sure that it may make the call.
+
+        Raises:
+            NotGranted: It may not.
+        """
+        kind = NEEDS.get(call)
+        if kind is not None and kind not in self.entry.grant.calls:
+            if kind == "admin":
+                raise NotGranted(
+                    f"{call} is for this machine's user alone",
+                    hint="`rawprint-server dashboard` opens the page for it.",
+                )
+            raise NotGranted(f"{call} needs {kind!r}, which was not granted", hint=self._remedy(f"--calls …,{kind}"))
+
+    def need_printer(self, name: str) -> None:
+        """Makes sure that it may use the printer, whether there is one of that name or not.
+
+        Raises:
+            NotGranted: It may not.
+        """
+        if not self.entry.grant.covers(name):
+            raise NotGranted(
+                f"the printer {name[:100]!r} was not granted", hint=self._remedy(f"--printer {json.dumps(name[:100])}")
+            )
+
+    def _remedy(self, option: str) -> str:
+        """What lets it."""
+        if self.entry.origin is None:
+            return "A token that was granted it lets it: rawprint-server access token new NAME"
+        return f"rawprint-server access allow {self.entry.origin[:100]} {option}"
+
+    def fits(self, size: int) -> None:
+        """Makes sure that a job may be so large, in bytes.
+
+        Raises:
+            TooLarge: It may not.
+        """
+        limit = self._services.config.limits.job_bytes
+        if size > limit:
+            raise TooLarge(
+                f"a job of {size} bytes: at most {limit} are taken",
+                hint="Print it in parts, or raise job_bytes in [limits] of the configuration.",
+            )
+
+    def charge(self, data: bytes | memoryview, printer: str) -> None:
+        """Makes sure that it may print these bytes there, and counts them.
+
+        Raises:
+            TooLarge, RateLimited, CommandRefused: It may not.
+        """
+        grant = self.entry.grant
+        self.fits(len(data))
+        if not grant.raw:
+            check_commands(data, self.hub.language(printer), self.hub.refuses(printer), drawer="drawer" in grant.calls)
+        if self.entry.origin is not None or self.entry.token is not None:
+            self._services.meter.charge(self.entry.who, len(data), time.monotonic())
+
+    @property
+    def audits(self) -> bool:
+        """Whether what it does is written down."""
+        return self._services.audit is not None
+
+    def record(self, call: str, about: About, outcome: str) -> None:
+        """Writes down what it did, where that is to be written down."""
+        audit = self._services.audit
+        if audit is None or (call not in AUDITED and outcome != NotGranted.code):
+            return
+        entry, address = self.entry, self._connection.remote_address
+        audit.record(
+            origin=entry.origin,
+            address=address[0] if address else None,
+            token=entry.token,
+            call=call,
+            printer=about.printer,
+            job=about.job,
+            size=about.size,
+            sha256=about.sha256,
+            outcome=outcome,
+        )
+
+    # -- the administrator ---------------------------------------------------------------------------------------
+
+    @property
+    def gate(self) -> Gate:
+        """Who may come in."""
+        return self._services.gate
+
+    def become_admin(self, code: str) -> None:
+        """Lets the server's own page do all, for as long as its connection lasts.
+
+        Raises:
+            NotGranted: It is another page, or the code is none, used or too old.
+        """
+        origin = self.entry.origin
+        if origin is None or origin not in self.gate.own or not self.gate.use_code(code):
+            raise NotGranted(
+                "that is no code of the dashboard's, or it was used, or is older than a minute",
+                hint="`rawprint-server dashboard` opens the page with a new one.",
+            )
+        self.entry = self.entry._replace(grant=ADMIN)
+
+    # -- frames --------------------------------------------------------------------------------------------------
 
     def send(self, frame: bytes) -> None:
         """Sends a text frame without waiting; a client that does not read what it gets is cut off."""
         transport = self._connection.transport
         # The state of very many jobs may be longer than the bound; what comes after it may have to wait behind it.
         self._largest = max(self._largest, len(frame))
-        if transport.get_write_buffer_size() > max(self._limit, 2 * self._largest):
+        if transport.get_write_buffer_size() > max(self._services.config.server.max_outbox_bytes, 2 * self._largest):
             if not transport.is_closing():
-                self._statistics.cut_off += 1
+                self._services.statistics.cut_off += 1
                 log.warning("cut off the client %s: it does not read", self._connection.remote_address)
                 transport.abort()
             return
@@ -77,8 +219,14 @@ class Client:
 
     def subscribe(self) -> Snapshot:
         """Everything known; from here on the client hears of every change."""
-        self.hub.subscribe(self.send)
-        return self.hub.snapshot()
+        printers = self.entry.grant.printers
+        self.hub.subscribe(self.send, printers)
+        return self.hub.snapshot(printers)
+
+    def narrow(self) -> None:
+        """It may see other printers than before: what it hears from here on is of those."""
+        if self.hub.unsubscribe(self.send):
+            self.hub.subscribe(self.send, self.entry.grant.printers)
 
     def unsubscribe(self) -> None:
         """The client hears of no change any more."""
@@ -86,21 +234,38 @@ class Client:
 
     def count(self, call: str, outcome: str) -> None:
         """Counts a call."""
-        self._statistics.calls[call if call in _NAMES else "unknown", outcome] += 1
+        self._services.statistics.calls[call if call in _NAMES else "unknown", outcome] += 1
 
 
 class Session:
     """Serves one connection until it ends, or the server does."""
 
-    def __init__(self, connection: ServerConnection, hub: Hub, config: ServerConfig, statistics: Statistics) -> None:
+    def __init__(
+        self, connection: ServerConnection, hub: Hub, services: Services, asking: Asking, entry: Entry
+    ) -> None:
+        self.asking = asking
         self._connection = connection
-        self._client = Client(connection, hub, statistics, config.max_outbox_bytes)
-        self._config = config
+        self._client = Client(connection, hub, services, entry)
+        self._config = services.config
         self._reading: asyncio.Task[None] | None = None
         self._native: Native | None = None
         self._stopped = False
         self._leave = asyncio.Event()
         self._last = RESTART, "the server stops"
+
+    @property
+    def entry(self) -> Entry:
+        """Who it is, and what it may do."""
+        return self._client.entry
+
+    def change(self, entry: Entry) -> None:
+        """It may do something else from here on; what it has subscribed to is told for that."""
+        before = self._client.entry
+        if before.grant == ADMIN and entry.origin is not None and entry.origin in self._client.gate.own:
+            return  # it has used its code
+        self._client.entry = entry
+        if before.grant.printers != entry.grant.printers:
+            self._client.narrow()
 
     async def serve(self) -> None:
         """Reads and answers frames; those that came before the end of the connection are still answered for.
@@ -109,7 +274,7 @@ class Session:
         """
         self._reading = asyncio.current_task()
         try:
-            self.limit(self._config.max_message_bytes)
+            self.limit(self._config.server.max_message_bytes)
             with suppress(ConnectionClosed):
                 if self._connection.subprotocol == PROTOCOL:
                     await self._read_native()
@@ -149,6 +314,14 @@ class Session:
 
     async def _read_native(self) -> None:
         self._native = accent = Native(self._client)
+        first = seconds(self._config.limits.first_frame)
+        try:
+            async with asyncio.timeout(first):
+                frame = await self._connection.recv()
+        except TimeoutError:
+            await self._connection.close(TOO_SLOW, f"no message in {first:g} s")
+            return
+        accent.answer(frame)
         while True:
             # Many small frames come in one read, and between them `recv` never waits: others want their turn.
             for _ in range(FRAMES_IN_TURN):
@@ -156,6 +329,6 @@ class Session:
             await asyncio.sleep(0)
 
     async def _printerwebsocket(self) -> None:
-        accent = PrinterWebSocket(self._client, join_commands=self._config.join_commands)
+        accent = PrinterWebSocket(self._client, join_commands=self._config.server.join_commands)
         while True:
             await accent.answer(await self._connection.recv())

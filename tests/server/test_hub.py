@@ -130,11 +130,9 @@ def test_a_job_of_which_nothing_was_printed_is_tried_anew_under_its_id(label, cl
     with_hub({"Cable": ("virtual://tspl?no-such=true", "tspl")}, test)
 
 
-def test_a_queue_is_bounded(closed_port, monkeypatch):
-    monkeypatch.setattr(hub_module, "MAX_PENDING", 3)
-    monkeypatch.setattr(hub_module, "MAX_PENDING_BYTES", 100)
-
+def test_a_queue_is_bounded(closed_port):
     async def test(hub):
+        hub.limits = LimitsConfig(queue_jobs=3, queue_bytes=100)
         for data in (b"x" * 90, b"x" * 5):
             hub.submit("Off", data)
         with pytest.raises(hub_module.QueueFull):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rawprint.dialects.base import Decoded, Dialect, Query, Reader
 from rawprint.dialects.escpos import ESCPOS
 from rawprint.dialects.star import STAR
 from rawprint.dialects.tspl import TSPL
 from rawprint.dialects.zpl import ZPL
 from rawprint.errors import AddressError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DIALECTS = {
     dialect.name: dialect
@@ -19,7 +24,7 @@ DIALECTS = {
     )
 }
 
-__all__ = ["DIALECTS", "Decoded", "Dialect", "Query", "Reader", "by_name"]
+__all__ = ["DIALECTS", "Decoded", "Dialect", "Query", "Reader", "by_name", "note"]
 
 
 def by_name(name: str) -> Dialect:
@@ -32,3 +37,16 @@ def by_name(name: str) -> Dialect:
         return DIALECTS[name.lower()]
     except KeyError:
         raise AddressError(f"unknown language {name!r}", hint=f"known: {', '.join(DIALECTS)}") from None
+
+
+def note(dialect: str, lines: Sequence[str]) -> bytes:
+    """Lines for people, as a label or a receipt of their own.
+
+    Args:
+        dialect: The printer's language.
+        lines: Printable ASCII; any other character becomes "?".
+
+    Raises:
+        AddressError: There is no such language.
+    """
+    return by_name(dialect).note(lines)

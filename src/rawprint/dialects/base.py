@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rawprint.errors import BadReply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from rawprint.status import Reason
 
@@ -87,6 +87,15 @@ def _combine(answers: Mapping[str, Decoded]) -> dict[Reason, bool]:
     return combine(answers.values())
 
 
+def plain(line: str, without: str = "") -> str:
+    """The line in printable ASCII without the characters that end a text in some language; each of the others becomes "?"."""
+    return "".join(each if " " <= each <= "~" and each not in without else "?" for each in line)
+
+
+def _nothing(_lines: Sequence[str]) -> bytes:
+    return b""
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """A printer language, as a value: unpublished ones need no registration, `open(..., dialect=MINE)`.
@@ -119,6 +128,7 @@ class Dialect:
             before. As many NUL bytes go before it as that job had left, to complete an image that was cut off.
         calibrate: Kind of media ("gap", "mark", "auto") -> what makes the printer measure it, which feeds some labels.
         test_print: A small label or receipt that says that it is a test.
+        note: Lines for people, as a label or a receipt of their own. What is no printable ASCII becomes "?".
     """
 
     name: str
@@ -139,6 +149,7 @@ class Dialect:
     copy_mark: bytes = b""
     resync: bytes = b""
     calibrate: Mapping[str, bytes] = field(default_factory=dict)
+    note: Callable[[Sequence[str]], bytes] = _nothing
     test_print: bytes = b""
 
     @property

@@ -11,12 +11,12 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from rawprint.dialects.base import PUSHES, Decoded, Dialect, Query, combine
+from rawprint.dialects.base import PUSHES, Decoded, Dialect, Query, combine, plain
 from rawprint.errors import BadReply
 from rawprint.status import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 # Real-time, answered by every ESC/POS printer whose manual we read, also offline and with a full buffer. No other
 # n is ever sent: a printer that does not know it prints the surplus byte.
@@ -165,6 +165,10 @@ def conclude(answers: Mapping[str, Decoded]) -> dict[Reason, bool]:
     return _without_cover(reasons)
 
 
+def _note(lines: Sequence[str]) -> bytes:
+    return b"\x1b@" + "".join(f"{plain(line)}\n" for line in lines).encode() + b"\n" * 4 + b"\x1dV\x01"
+
+
 ESCPOS = Dialect(
     name="escpos",
     commands=("ESC/POS", "ESCPOS", "EPSON", "ESC/P"),
@@ -190,6 +194,7 @@ ESCPOS = Dialect(
     copy_mark=b"\x1b@** POSSIBLE COPY **\n",
     resync=b"\x1b@",
     cancel=b"\x10\x14\x08\x01\x03\x14\x01\x06\x02\x08",
+    note=_note,
     test_print=b"\x1b@rawprint: a test print\n\n"
     b"0123456789 ABCDEFGHIJKLMNOPQRSTUVWXYZ\n" + b"\n" * 4 + b"\x1dV\x01",  # a partial cut: all that many clones have
 )

@@ -11,10 +11,14 @@ from __future__ import annotations
 
 import re
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from rawprint.dialects.base import Decoded, Dialect, Query
+from rawprint.dialects.base import Decoded, Dialect, Query, plain
 from rawprint.errors import BadReply
 from rawprint.status import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Real-time, answered in every error (SP p.3-73). The manuals say both that it is "not used when ASB is valid" (LT p.3-54)
 # and that it works whether ASB is valid or not (SP p.5-2); receiptio and ReceiptPrinterStatus send it regardless.
@@ -148,6 +152,10 @@ def decode(buffer: bytes, asked: tuple[Query, ...]) -> Decoded | None:
     return status and status._replace(answers=next((query for query in asked if query in (STATUS, AGAIN)), None))
 
 
+def _note(lines: Sequence[str]) -> bytes:
+    return b"\x1b@" + "".join(f"{plain(line)}\n" for line in lines).encode() + b"\x1bd\x03"
+
+
 STAR = Dialect(
     name="star",
     commands=("STAR", "STARPRNT", "STARLINE"),
@@ -171,5 +179,6 @@ STAR = Dialect(
     resync=b"\x1b*rB\x1b@",
     cancel=b"\x18",  # CAN, at once, not in the order of the data (LT p.3-63); inside an image it is image
     # Centred text, and a partial cut after feeding to the cutter (LT p.3-31, 3-44).
+    note=_note,
     test_print=b"\x1b@\x1b\x1da\x01rawprint\nThis is a test print.\nNothing was sold.\n\x1bd\x03",
 )

@@ -10,10 +10,14 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from rawprint.dialects.base import Decoded, Dialect, Query
+from rawprint.dialects.base import Decoded, Dialect, Query, plain
 from rawprint.errors import BadReply
 from rawprint.status import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 STATUS = Query("status", b"\x1b!?", required=True)
 STATUS_LONG = Query("status-long", b"\x1b!S")
@@ -146,6 +150,11 @@ def decode(buffer: bytes, asked: tuple[Query, ...]) -> Decoded | None:
     return _short(buffer[0], alone=buffer == b"\x02")
 
 
+def _note(lines: Sequence[str]) -> bytes:
+    text = "".join(f'TEXT 10,{10 + 30 * at},"2",0,1,1,"{plain(line, chr(34))}"\r\n' for at, line in enumerate(lines))
+    return b"\r\nCLS\r\n" + text.encode() + b"PRINT 1\r\n"
+
+
 TSPL = Dialect(
     name="tspl",
     commands=("TSPL", "TSPL2", "TSPL-EZ"),
@@ -160,6 +169,7 @@ TSPL = Dialect(
     resync=b"\r\nCLS\r\n",
     calibrate=MappingProxyType({"gap": b"GAPDETECT\r\n", "mark": b"BLINEDETECT\r\n", "auto": b"AUTODETECT\r\n"}),
     # The first line end closes half a command that may stand in the printer. SIZE and GAP are left as they are.
+    note=_note,
     test_print=b"\r\nCLS\r\n" + b'TEXT 10,10,"2",0,1,1,"rawprint: a test print"\r\n'
     b'TEXT 10,40,"2",0,1,1,"0123456789 ABCDEF"\r\nPRINT 1\r\n',
 )

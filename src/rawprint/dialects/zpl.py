@@ -11,10 +11,14 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from rawprint.dialects.base import Decoded, Dialect, Query
+from rawprint.dialects.base import Decoded, Dialect, Query, plain
 from rawprint.errors import BadReply
 from rawprint.status import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Older printers and many clones do not know the first one, others only that. lprint sends it with a line feed.
 ERRORS = Query("hqes", b"~HQES\n")
@@ -163,6 +167,11 @@ def decode(buffer: bytes, asked: tuple[Query, ...]) -> Decoded | None:
     return decoded._replace(answers=answers)
 
 
+def _note(lines: Sequence[str]) -> bytes:
+    text = "".join(f"^FO30,{30 + 35 * at}^A0N,25,25^FD{plain(line, '^~')}^FS" for at, line in enumerate(lines))
+    return b"~JX\r\n^XA" + text.encode() + b"^XZ\r\n"
+
+
 ZPL = Dialect(
     name="zpl",
     commands=("ZPL", "ZPL2", "ZPLII", "ZPL-II"),
@@ -180,5 +189,6 @@ ZPL = Dialect(
     calibrate=MappingProxyType({"auto": b"~JC"}),
     # No `push_on`: the alerts of `^SX` go out on another connection, which the host must listen on, and stay configured.
     # A format that was broken off would swallow it: `~JX` ends that one, and no other (Z06).
+    note=_note,
     test_print=b"~JX\r\n^XA^FO30,30^A0N,30,30^FDrawprint: a test print^FS^FO30,75^A0N,25,25^FD0123456789 ABCDEF^FS^XZ\r\n",
 )

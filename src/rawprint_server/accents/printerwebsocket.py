@@ -24,7 +24,7 @@ from rawprint_server.messages import (
     Request,
     UnknownCall,
 )
-from rawprint_server.methods import METHODS, Call, printer_name
+from rawprint_server.methods import METHODS, About, Call, printer_name, printers_find
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -56,6 +56,7 @@ class PrinterWebSocket:
         self._client = client
         self._hub = client.hub
         self._join_commands = join_commands
+        self._about = About()
         self._calls: dict[str, Callable[[Request], Awaitable[None]]] = {
             "printers.find": self._find,
             "server.version": self._version,
@@ -79,8 +80,10 @@ class PrinterWebSocket:
         name = messages.read_name(request.call) or ""
         call = self._calls.get(name)
         method = self._others.get(name)
-        outcome = "ok"
+        outcome, self._about = "ok", About()
         try:
+            if call is not None or method is not None:
+                self._client.need(name)
             if call is not None:
                 await call(request)
             elif method is not None:
@@ -99,9 +102,13 @@ class PrinterWebSocket:
             await self._refuse(request.uid, Internal("the server failed", hint="Its log says why."))
         finally:
             self._client.count(name, outcome)
+            self._client.record(name, self._about, outcome)
 
     async def _find(self, request: Request) -> None:
-        await self._reply(messages.NamesReply(uid=request.uid, result=self._hub.names()))
+        await self._reply(messages.NamesReply(uid=request.uid, result=printers_find(self._call(request))))
+
+    def _call(self, request: Request) -> Call:
+        return Call(self._client, request.params, None, self._about)
 
     async def _version(self, request: Request) -> None:
         await self._reply(messages.VersionReply(uid=request.uid, rawprint=__version__))
@@ -118,9 +125,13 @@ class PrinterWebSocket:
         if name is None or not data:
             await self._reply(ErrorReply(uid=request.uid, message="Invalid printer or TSPL data"))
             return
+        call = self._call(request)
+        call.printer(params)
+        self._client.charge(data, name)
         id = None if params.options is None else params.options.id
         await self._reply(messages.PrintNotice(uid=request.uid, status=f"Printing job started on {name}"))
         job = self._hub.submit(name, data, id)
+        call.submitted(job, data)
         if job.state in _ENDED_BADLY:  # an id that was sent before
             await self._reply(
                 ErrorReply(
@@ -163,6 +174,7 @@ class PrinterWebSocket:
             await self._reply(ErrorReply(uid=request.uid, message="PrinterName not provided"))
             return
         try:
+            self._client.need_printer(name)
             code = await self._status_code(name)
         except RawprintError as error:
             await self._reply(ErrorReply(uid=request.uid, message=error.message, printer_name=name))
@@ -190,7 +202,7 @@ class PrinterWebSocket:
         reply: Struct
         outcome = "ok"
         try:
-            result = method(Call(self._client, request.params))
+            result = method(self._call(request))
             reply = messages.Result(uid=request.uid, result=await result if isawaitable(result) else result)
         except RawprintError as error:
             outcome = error.code
