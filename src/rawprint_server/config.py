@@ -186,6 +186,16 @@ def seconds(text: str) -> float | None:
     return value
 
 
+def origin_fault(origin: str) -> tuple[str, str] | None:
+    """What is wrong with an origin that a page is to be allowed by, and how to mend it; None: it is one. `null` is one, too."""
+    if _is_origin(origin):
+        return None
+    return f"{_shown(origin)} is not an origin as browsers send it", (
+        "Write it like https://pos.example.com or http://localhost:3000: small letters, no path, no slash at "
+        "the end, no wildcard, no default port."
+    )
+
+
 def default_path() -> Path:
     """Where the file is looked for when none is named.
 
@@ -452,13 +462,8 @@ def _check_time(path: KeyPath, value: object, *, never: bool = False) -> Iterato
 
 def _check_access(values: dict[str, Any]) -> Iterator[_Fault]:
     for index, origin in enumerate(values.get("origins") or ()):
-        if isinstance(origin, str) and not _is_origin(origin):
-            yield _Fault(
-                ("access", "origins", index),
-                f"{_shown(origin)} is not an origin as browsers send it",
-                "Write it like https://pos.example.com or http://localhost:3000: small letters, no path, no slash at "
-                "the end, no wildcard, no default port.",
-            )
+        if isinstance(origin, str) and (fault := origin_fault(origin)):
+            yield _Fault(("access", "origins", index), *fault)
 
 
 def _is_origin(origin: str) -> bool:
