@@ -158,6 +158,21 @@ class LogConfig(Struct, frozen=True):
     backups: Annotated[int, Meta(ge=1, le=100)] = 3
 
 
+class AuditConfig(Struct, frozen=True):
+    """Table `[audit]`; at `max_bytes` the file is rotated.
+
+    Attributes:
+        level: What is written down: "changes": what prints, opens or changes anything, and whatever is refused; "all": questions that
+            are answered, too; "none": nothing, there is no file.
+        file: None: see `audit_file`.
+    """
+
+    level: Literal["none", "changes", "all"] = "changes"
+    file: str | None = None
+    max_bytes: Annotated[int, Meta(ge=65536, le=1 << 30)] = 5 * 1024 * 1024
+    backups: Annotated[int, Meta(ge=1, le=100)] = 5
+
+
 class Config(Struct, frozen=True):
     """A whole configuration, checked."""
 
@@ -165,6 +180,7 @@ class Config(Struct, frozen=True):
     printers: dict[str, PrinterConfig] = {}
     access: AccessConfig = AccessConfig()
     log: LogConfig = LogConfig()
+    audit: AuditConfig = AuditConfig()
 
 
 def shared(printer: PrinterConfig) -> bool:
@@ -213,6 +229,16 @@ def state_folder(config: Config) -> Path | None:
         return Path(platformdirs.user_state_dir("rawprint", appauthor=False))
     except RuntimeError:
         return None
+
+
+def audit_file(config: Config) -> Path | None:
+    """Where the audit log is; None where there is none, as wanted or because the user has no folder for it."""
+    if config.audit.level == "none":
+        return None
+    if config.audit.file is not None:
+        return Path(config.audit.file).expanduser()
+    folder = state_folder(config)
+    return None if folder is None else folder / "audit.log"
 
 
 def load(path: Path | None = None) -> Config:
@@ -338,6 +364,8 @@ def _faults(data: dict[str, Any]) -> Iterator[_Fault]:
         yield from _check_access((yield from _table(("access",), data["access"], AccessConfig)))
     if "log" in data:
         yield from _check_log((yield from _table(("log",), data["log"], LogConfig)))
+    if "audit" in data:
+        yield from _check_audit((yield from _table(("audit",), data["audit"], AuditConfig)), data.get("log"))
     printers = data.get("printers", {})
     if not isinstance(printers, dict):
         yield _Fault(("printers",), _type_fault(printers, dict), "Write [printers.NAME] for each printer.")
@@ -477,6 +505,12 @@ def _is_origin(origin: str) -> bool:
 
 def _check_log(values: dict[str, Any]) -> Iterator[_Fault]:
     yield from _check_path(("log", "file"), values, "file", "Leave it out to log to standard error.")
+
+
+def _check_audit(values: dict[str, Any], log: Any) -> Iterator[_Fault]:
+    yield from _check_path(("audit", "file"), values, "file", "Leave it out for audit.log in the state folder.")
+    if (file := values.get("file")) is not None and isinstance(log, dict) and log.get("file") == file:
+        yield _Fault(("audit", "file"), f"{_shown(file)} is the log's file already", "Give each a file of its own.")
 
 
 def _check_path(path: KeyPath, values: dict[str, Any], what: str, hint: str) -> Iterator[_Fault]:

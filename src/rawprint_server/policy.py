@@ -178,11 +178,11 @@ def _listed(file: Path) -> list[str]:
         PolicyDenied: This user may not read it.
         PolicyError: It holds something else, which is nobody's to throw away but a person's.
     """
+    if not os.path.lexists(file):
+        return []
     try:
         with _explained(file, "read"):
             data: Any = json.loads(_read(file))
-    except FileNotFoundError:
-        return []
     except (ValueError, RecursionError) as error:
         raise _strange(file, str(error)) from error
     allowed = data.get(KEY) if isinstance(data, dict) and set(data) == {KEY} else None
@@ -256,8 +256,6 @@ def _make(folder: Path) -> None:
 def _explained(file: Path, what: str) -> Iterator[None]:
     try:
         yield
-    except FileNotFoundError:
-        raise
     except PermissionError as error:
         raise _denied(file, what) from error
     except OSError as error:
