@@ -45,6 +45,7 @@ from rawprint.status import Exchange, PrinterState, PrinterStatus, Reason
 if TYPE_CHECKING:
     from rawprint.aside import AsideWatch, ask_aside
     from rawprint.discovery import Discovery, discover
+    from rawprint.dialects import note
     from rawprint.journal import Journal, JournalEntry
     from rawprint.transports import Found
     from rawprint.transports.hotplug import CableWatch

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rawprint_server import grants
 from rawprint_server.access import KINDS, ORDINARY, Grant, Token, hashed
-from rawprint_server.config import ConfigError, is_origin, load, state_folder
+from rawprint_server.config import ConfigError, load, origin_fault, state_folder
 from rawprint_server.grants import GrantsError
 from rawprint_server.messages import AllowedView
 
@@ -140,11 +140,8 @@ def _text(view: AllowedView) -> str:
 
 
 def _origin(text: str) -> str:
-    if not is_origin(text):
-        raise ConfigError(
-            f"{text[:100]!r} is not an origin as browsers send it",
-            hint="Write it like https://pos.example.com: small letters, no path, no slash at the end.",
-        )
+    if fault := origin_fault(text):
+        raise ConfigError(fault[0], hint=fault[1])
     return text
 
 

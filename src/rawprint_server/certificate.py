@@ -57,7 +57,7 @@ class Certificate:
             log.info("the renewed certificate is in use")
 
     def _signature(self) -> tuple[object, ...]:
-        found = []
+        found: list[object] = []
         for file in (self._cert, self._key):
             try:
                 stat = file.stat()

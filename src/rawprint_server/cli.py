@@ -1,7 +1,7 @@
 """The command `rawprint-server`: arguments, signals, one line on standard output, exit codes.
 
 Exit codes: 0 ended by a signal, or `check` found no mistake; 2 wrong arguments or configuration; 3 the port cannot be
-listened on, or another server has the folder of jobs.
+listened on, another server has the folder of jobs, or the browsers' policy cannot be written.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import errno
 import json
 import logging
+import shlex
 import signal
 import sys
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import msgspec
 
 from rawprint import JournalTaken, __version__
-from rawprint_server import access_cli, edit
+from rawprint_server import access_cli, edit, policy
 from rawprint_server.app import App, ListenError
 from rawprint_server.config import (
     Config,
@@ -60,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return access_cli.run(args)
         except (ConfigError, GrantsError) as error:
             return _fail(2, error.message, error.hint)
+    if args.command == "policy":
+        return _policy(args, sys.argv[1:] if argv is None else argv)
     try:
         with ExitStack() as stack:
             # The demo has nothing to do with the file of this user, unless that is named.
@@ -93,7 +96,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--log-file", metavar="FILE", help="log to this file (default: standard error)")
     parser.add_argument("--log-json", action=argparse.BooleanOptionalAction, help="log one JSON object a line")
     parser.add_argument("--version", action="version", version=f"rawprint-server {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="[check | printers | access | dashboard]")
+    commands = parser.add_subparsers(dest="command", metavar="[check | printers | access | dashboard | policy]")
     checker = commands.add_parser(
         "check", help="name every mistake in the configuration", description="Names every mistake in the configuration."
     )
@@ -102,6 +105,7 @@ def _arguments() -> argparse.ArgumentParser:
     checker.add_argument("--json", action="store_true", help="print a JSON list of the mistakes")
     _add_printers(commands)
     access_cli.add(commands, argparse.SUPPRESS)
+    _add_policy(commands)
     return parser
 
 
@@ -123,6 +127,58 @@ def _add_printers(commands: Any) -> None:
     renamer = steps.add_parser("rename", help="give one another name")
     renamer.add_argument("name", metavar="OLD")
     renamer.add_argument("new", metavar="NEW")
+
+
+def _add_policy(commands: Any) -> None:
+    about = "let pages reach this computer without the browser's question (Chromium, Chrome and their kin)"
+    steps = commands.add_parser("policy", help=about, description=about).add_subparsers(
+        dest="step", metavar="write | show | remove", required=True
+    )
+    for step, help, needed in (
+        ("write", "add pages to the browsers' managed policy; takes an administrator", True),
+        ("show", "print that policy and where it goes; changes nothing", True),
+        ("remove", "take these pages out of it, or all of them", False),
+    ):
+        parser = steps.add_parser(step, help=help)
+        parser.add_argument(
+            "--origin", action="append", default=[], required=needed, help="such as https://pos.example.com; repeatable"
+        )
+        parser.add_argument(
+            "--folder", type=Path, action="append", metavar="DIR", help="of policies, of another browser"
+        )
+
+
+def _policy(args: argparse.Namespace, argv: Sequence[str]) -> int:
+    by_hand = args.folder is None and not sys.platform.startswith("linux")
+    try:
+        allowed = policy.patterns(args.origin)
+        folders: Sequence[Path] = args.folder or policy.folders()
+        if by_hand:
+            if allowed:
+                print(policy.instructions(allowed))
+        elif args.step == "show":
+            print(*(folder / policy.FILE for folder in folders), policy.text(allowed), sep="\n", end="")
+        else:
+            change = policy.write if args.step == "write" else policy.remove
+            changed = change(args.origin, folders)
+            for file, count in changed.items():
+                print(f"{file}: {_counted(count, 'origin') if count else 'removed'}")
+            if not changed:
+                print("there was none")
+    except ConfigError as error:
+        return _fail(2, error.message, error.hint)
+    except policy.PolicyDenied as error:
+        command = shlex.join(["sudo", sys.executable, "-m", "rawprint_server", *argv])
+        return _fail(3, f"{error.message} ({error.code})", f"{error.hint} Run: {command}")
+    except policy.PolicyError as error:
+        return _fail(3, error.message, error.hint)
+    if by_hand and args.step != "show":
+        return _fail(3, "on this system policies are not written here", f"Set or remove {policy.KEY} by hand.")
+    if args.step == "write":
+        print(policy.RELOAD)
+        if any(origin.startswith("http:") for origin in args.origin):
+            print(policy.INSECURE, file=sys.stderr)
+    return 0
 
 
 def _printers(args: argparse.Namespace) -> int:

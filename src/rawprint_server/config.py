@@ -210,6 +210,21 @@ class LogConfig(Struct, frozen=True):
     backups: Annotated[int, Meta(ge=1, le=100)] = 3
 
 
+class AuditConfig(Struct, frozen=True):
+    """Table `[audit]`; at `max_bytes` the file is rotated.
+
+    Attributes:
+        level: What is written down: "changes": what prints, opens or changes anything, and whatever is refused; "all": questions that
+            are answered, too; "none": nothing, there is no file.
+        file: None: see `audit_file`.
+    """
+
+    level: Literal["none", "changes", "all"] = "changes"
+    file: str | None = None
+    max_bytes: Annotated[int, Meta(ge=65536, le=1 << 30)] = 5 * 1024 * 1024
+    backups: Annotated[int, Meta(ge=1, le=100)] = 5
+
+
 class Config(Struct, frozen=True):
     """A whole configuration, checked."""
 
@@ -218,6 +233,7 @@ class Config(Struct, frozen=True):
     access: AccessConfig = AccessConfig()
     limits: LimitsConfig = LimitsConfig()
     log: LogConfig = LogConfig()
+    audit: AuditConfig = AuditConfig()
 
 
 def shared(printer: PrinterConfig) -> bool:
@@ -239,6 +255,16 @@ def seconds(text: str) -> float | None:
     return value
 
 
+def origin_fault(origin: str) -> tuple[str, str] | None:
+    """What is wrong with an origin that a page is to be allowed by, and how to mend it; None: it is one. `null` is one, too."""
+    if is_origin(origin):
+        return None
+    return f"{_shown(origin)} is not an origin as browsers send it", (
+        "Write it like https://pos.example.com or http://localhost:3000: small letters, no path, no slash at "
+        "the end, no wildcard, no default port."
+    )
+
+
 def default_path() -> Path:
     """Where the file is looked for when none is named.
 
@@ -256,6 +282,16 @@ def state_folder(config: Config) -> Path | None:
         return Path(platformdirs.user_state_dir("rawprint", appauthor=False))
     except RuntimeError:
         return None
+
+
+def audit_file(config: Config) -> Path | None:
+    """Where the audit log is; None where there is none, as wanted or because the user has no folder for it."""
+    if config.audit.level == "none":
+        return None
+    if config.audit.file is not None:
+        return Path(config.audit.file).expanduser()
+    folder = state_folder(config)
+    return None if folder is None else folder / "audit.log"
 
 
 def load(path: Path | None = None) -> Config:
@@ -385,6 +421,8 @@ def _faults(data: dict[str, Any]) -> Iterator[_Fault]:
         yield from _check_time(("limits", "first_frame"), limits.get("first_frame"), never=True)
     if "log" in data:
         yield from _check_log((yield from _table(("log",), data["log"], LogConfig)))
+    if "audit" in data:
+        yield from _check_audit((yield from _table(("audit",), data["audit"], AuditConfig)), data.get("log"))
     printers = data.get("printers", {})
     if not isinstance(printers, dict):
         yield _Fault(("printers",), _type_fault(printers, dict), "Write [printers.NAME] for each printer.")
@@ -538,13 +576,8 @@ def _check_access(values: dict[str, Any], printers: Any) -> Iterator[_Fault]:
                 ("access", "pairing"), f"{_shown(pairing)} has no dialect to print a code in", "Write its dialect."
             )
     for index, origin in enumerate(values.get("origins") or ()):
-        if isinstance(origin, str) and not is_origin(origin):
-            yield _Fault(
-                ("access", "origins", index),
-                f"{_shown(origin)} is not an origin as browsers send it",
-                "Write it like https://pos.example.com or http://localhost:3000: small letters, no path, no slash at "
-                "the end, no wildcard, no default port.",
-            )
+        if isinstance(origin, str) and (fault := origin_fault(origin)):
+            yield _Fault(("access", "origins", index), *fault)
 
 
 def is_origin(origin: str) -> bool:
@@ -559,6 +592,12 @@ def is_origin(origin: str) -> bool:
 
 def _check_log(values: dict[str, Any]) -> Iterator[_Fault]:
     yield from _check_path(("log", "file"), values, "file", "Leave it out to log to standard error.")
+
+
+def _check_audit(values: dict[str, Any], log: Any) -> Iterator[_Fault]:
+    yield from _check_path(("audit", "file"), values, "file", "Leave it out for audit.log in the state folder.")
+    if (file := values.get("file")) is not None and isinstance(log, dict) and log.get("file") == file:
+        yield _Fault(("audit", "file"), f"{_shown(file)} is the log's file already", "Give each a file of its own.")
 
 
 def _check_path(path: KeyPath, values: dict[str, Any], what: str, hint: str) -> Iterator[_Fault]:

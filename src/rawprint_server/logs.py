@@ -14,11 +14,12 @@ import sys
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from rawprint_server.config import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from rawprint_server.config import LogConfig
@@ -92,7 +93,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One record, without a line end."""
         about = "".join(f"[{name} {_bracketed(value)}] " for name, value in _about(record).items())
-        line = f"{_time(record)} {record.levelname} {record.name}: {about}{_escaped(record.getMessage())}"
+        line = f"{time_text(record.created)} {record.levelname} {record.name}: {about}{_escaped(record.getMessage())}"
         return "\n    ".join([line, *map(_escaped, _trace(self, record).split("\n"))]).rstrip()
 
 
@@ -102,7 +103,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One record, without a line end; ASCII alone."""
         fields = {
-            "time": _time(record),
+            "time": time_text(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -110,17 +111,22 @@ class JsonFormatter(logging.Formatter):
         }
         if trace := _trace(self, record):
             fields["exception"] = trace
-        return json.dumps(fields).replace("\x7f", "\\u007f")
+        return json_line(fields)
+
+
+def json_line(fields: Mapping[str, Any]) -> str:
+    """The fields as one JSON object in printable ASCII, without a line end."""
+    return json.dumps(fields).replace("\x7f", "\\u007f")
+
+
+def time_text(seconds: float) -> str:
+    """A time (seconds since 1970) as `2026-01-31T12:00:00.000Z`."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def _about(record: logging.LogRecord) -> dict[str, str]:
     values = {name: getattr(record, name, None) for name in ("job", "printer")}
     return {name: str(value) for name, value in values.items() if value is not None}
-
-
-def _time(record: logging.LogRecord) -> str:
-    time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-    return time.removesuffix("+00:00") + "Z"
 
 
 def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
@@ -146,7 +152,7 @@ def _handler(config: LogConfig) -> logging.Handler:
     else:
         file = Path(config.file).expanduser()
         try:
-            handler = _File(file, maxBytes=config.max_bytes, backupCount=config.backups, encoding="utf-8")
+            handler = PrivateFile(file, maxBytes=config.max_bytes, backupCount=config.backups, encoding="utf-8")
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"log.file: cannot write {file}: {getattr(error, 'strerror', None) or error}",
@@ -173,7 +179,7 @@ class _StandardError(_SaysOnce, logging.StreamHandler[IO[str]]):
     pass
 
 
-class _File(_SaysOnce, RotatingFileHandler):
+class PrivateFile(_SaysOnce, RotatingFileHandler):
     """A file for this user's eyes; moved away or deleted by somebody, it is made anew."""
 
     def _open(self) -> IO[str]:  # type: ignore[override]  # narrower by a hair than typeshed's TextIOWrapper
@@ -186,11 +192,13 @@ class _File(_SaysOnce, RotatingFileHandler):
         )
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Appends a record to the file that stands at the path now."""
         if self.stream is not None and not self._in_place(self.stream):
             self._drop()
         super().emit(record)
 
     def doRollover(self) -> None:  # noqa: N802 - logging's own name
+        """Begins a new file, where the old one can be renamed."""
         try:
             super().doRollover()
         except OSError as error:
@@ -198,6 +206,7 @@ class _File(_SaysOnce, RotatingFileHandler):
             self.handleError(logging.makeLogRecord({"msg": str(error)}))
 
     def close(self) -> None:
+        """Ends it; what a full disk did not take is lost."""
         self._drop()
         super().close()
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from rawprint import __version__
 from rawprint_server import text
 from rawprint_server.access import ORDINARY, Grant
-from rawprint_server.config import is_origin
+from rawprint_server.config import origin_fault
 from rawprint_server.hub import UnknownJob
 from rawprint_server.messages import (
     AccessView,
@@ -253,8 +253,8 @@ def admin_access(call: Call, /) -> AccessView:
 async def admin_allow(call: Call, /) -> AccessView:
     """Lets a page in, with what it may do."""
     params = read(call.params, AllowParams)
-    if not is_origin(params.origin):
-        raise BadRequest(f"{params.origin[:100]!r} is not an origin", hint="Such as https://pos.example.com.")
+    if fault := origin_fault(params.origin):
+        raise BadRequest(fault[0], hint=fault[1])
     printers = None if params.printers is None else frozenset(params.printers)
     grant = Grant(ORDINARY if params.calls is None else frozenset(params.calls), printers, params.raw)
     await call.client.gate.change(lambda grants: grants.allow(params.origin, grant, "dashboard"))

@@ -20,6 +20,7 @@ from rawprint_server.messages import BadRequest, NotJson, PairingStart, UnknownC
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from msgspec import Raw
     from websockets.asyncio.server import ServerConnection
 
     from rawprint_server.gate import Gate
@@ -155,7 +156,8 @@ class PairingSession:
                 case "pair.begin":
                     result: object = await self._begin()
                 case "pair.enter":
-                    result = await self._enter(messages.read(request.params, messages.CodeParams).code)
+                    result = None
+                    await self._enter(messages.read(request.params, messages.CodeParams).code)
                 case _:
                     raise UnknownCall("there is no such call", hint="The calls are: pair.begin, pair.enter.")
         except NotJson as error:
@@ -165,7 +167,7 @@ class PairingSession:
         else:
             await self._connection.send(messages.encode(messages.Result(uid=uid, result=result)), text=True)
 
-    async def _refuse(self, uid: messages.Raw, error: RawprintError) -> None:
+    async def _refuse(self, uid: Raw, error: RawprintError) -> None:
         await self._connection.send(
             messages.encode(messages.Refusal(uid=uid, error=messages.failure(error))), text=True
         )

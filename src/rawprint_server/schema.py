@@ -11,10 +11,15 @@ import msgspec
 from rawprint_server import messages
 from rawprint_server.messages import (
     PROTOCOL,
+    AccessView,
+    AllowParams,
+    CodeParams,
+    CodeView,
     DrawerParams,
     JobParams,
     JobsParams,
     JobView,
+    OriginParams,
     PrinterParams,
     PrinterView,
     PrintParams,
@@ -39,6 +44,11 @@ _CALLS: dict[str, tuple[Any, Any]] = {
     "jobs.resolve": (ResolveParams, JobView),
     "subscribe": (None, Snapshot),
     "unsubscribe": (None, None),
+    "admin.enter": (CodeParams, None),
+    "admin.code": (None, CodeView),
+    "admin.access": (None, AccessView),
+    "admin.allow": (AllowParams, AccessView),
+    "admin.deny": (OriginParams, AccessView),
 }
 _EVENTS: dict[str, Any] = {
     "printer": messages.PrinterEvent,

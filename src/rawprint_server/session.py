@@ -43,8 +43,8 @@ READ_TO_REFUSE = 2
 FRAMES_IN_TURN = 32
 TOO_SLOW = 4408  # close code
 
-# What is written down of a client beside what it may not do: all that prints, or changes something.
-AUDITED = frozenset(call for call, kind in NEEDS.items() if kind != "status") - {
+# Calls that print nothing and change nothing.
+QUESTIONS = frozenset(call for call, kind in NEEDS.items() if kind == "status") | {
     "jobs.get",
     "jobs.list",
     "admin.access",
@@ -161,7 +161,7 @@ class Client:
     def record(self, call: str, about: About, outcome: str) -> None:
         """Writes down what it did, where that is to be written down."""
         audit = self._services.audit
-        if audit is None or (call not in AUDITED and outcome != NotGranted.code):
+        if audit is None:
             return
         entry, address = self.entry, self._connection.remote_address
         audit.record(

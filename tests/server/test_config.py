@@ -1,5 +1,7 @@
 """Configuration files: what they become, and what is said of one that cannot be used."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -7,10 +9,12 @@ from hypothesis import strategies as st
 
 from rawprint_server import config, toml_lines
 from rawprint_server.config import (
+    AuditConfig,
     Config,
     ConfigError,
     LogConfig,
     PrinterConfig,
+    audit_file,
     check,
     find_mistakes,
     load,
@@ -31,6 +35,11 @@ file = "/var/log/rawprint.log"
 json = true
 max_bytes = 100000
 backups = 1
+[audit]
+level = "all"
+file = "/var/log/rawprint-audit.log"
+max_bytes = 65536
+backups = 100
 [printers.Label]
 address = "tcp://192.168.1.50"
 dialect = "tspl"
@@ -57,6 +66,7 @@ def test_a_whole_file():
     assert (read.server.max_message_bytes, read.server.join_commands) == (2048, False)
     assert read.server.max_outbox_bytes == 65536
     assert read.log == LogConfig("debug", "/var/log/rawprint.log", json=True, max_bytes=100000, backups=1)
+    assert read.audit == AuditConfig("all", "/var/log/rawprint-audit.log", max_bytes=65536, backups=100)
     assert read.printers == {
         "Label": PrinterConfig(
             "tcp://192.168.1.50",
@@ -103,6 +113,7 @@ def test_an_empty_file_is_the_default():
     assert Config().server.join_commands
     assert Config().server.max_outbox_bytes == 8 * 1024 * 1024
     assert Config().log == LogConfig("info", None, json=False, max_bytes=5 * 1024 * 1024, backups=3)
+    assert Config().audit == AuditConfig("changes", None, max_bytes=5 * 1024 * 1024, backups=5)
     assert (PrinterConfig("tcp://a").poll, PrinterConfig("tcp://a").channels) == (30, ())
     assert Config().access.origins == ()
 
@@ -124,7 +135,7 @@ BAD = [
     ("[server]\nPORT = 1", ["'PORT'", "[server]"], "'port'"),
     ("[server]\nzzz = 1", ["'zzz'", "[server]"], "host, port"),
     ("[serve]\nport = 1", ["'serve'", "at the top"], "'server'"),
-    ("port = 1", ["'port'", "at the top"], "server, printers, access, log"),
+    ("port = 1", ["'port'", "at the top"], "server, printers, access, log, audit"),
     ("[access]\norigin = []", ["'origin'", "[access]"], "'origins'"),
     ('[printers.A]\nadress = "tcp://a"', ["'adress'", "[printers.A]"], "'address'"),
     ('[printer.A]\naddress = "tcp://a"', ["'printer'"], "'printers'"),
@@ -182,6 +193,14 @@ BAD = [
     ("[log]\nbackups = 0", ["log.backups", "1"], ""),
     ("[log]\njson = 'yes'", ["log.json", "expected bool"], ""),
     ("[log]\nfiles = 'a'", ["'files'", "[log]"], "'file'"),
+    ("[audit]\nlevel = 'change'", ["audit.level", "'change'"], "'changes'"),
+    ("[audit]\nenabled = false", ["'enabled'", "[audit]"], "level"),
+    ("[audit]\nfile = ' '", ["audit.file"], "state folder"),
+    ("[audit]\nfile = true", ["audit.file", "expected str"], ""),
+    ("[audit]\nmax_bytes = 65535", ["audit.max_bytes", "65536"], ""),
+    ("[audit]\nbackups = 101", ["audit.backups", "100"], ""),
+    ("[log]\nfile = 'a.log'\n[audit]\nfile = 'a.log'", ["audit.file", "'a.log'"], "of its own"),
+    ("audit = true", ["audit", "expected table"], ""),
     *(
         (f'[printers.A]\naddress = "tcp://a"\n{line}', [f"printers.A.{line.split()[0]}", named], hint)
         for line, named, hint in [
@@ -455,6 +474,19 @@ def test_data_without_a_fault_is_a_configuration(data):
 
 def test_virtual_printers_may_look_alike():
     assert len(parse(TWO.replace("tcp://a", "virtual://tspl").format("virtual://tspl")).printers) == 2
+
+
+def test_where_the_audit_log_is(tmp_path, monkeypatch):
+    state = f'[server]\nstate_dir = "{tmp_path.as_posix()}"\n'
+    assert audit_file(parse(state)) == tmp_path / "audit.log"
+    assert audit_file(parse(state + '[audit]\nlevel = "none"')) is None
+    assert audit_file(parse(state + '[audit]\nfile = "/var/log/a"')) == Path("/var/log/a")
+
+    def no_home(*_, **__):
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr("platformdirs.user_state_dir", no_home)
+    assert audit_file(Config()) is None
 
 
 def test_no_default_file_means_no_printers(tmp_path, monkeypatch):

@@ -22,6 +22,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from rawprint_server.cli import main
+from rawprint_server.policy import FILE
+
 from .test_browser import CHROMIUM, FLAGS, ROOT, Examples
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="there is no playwright (pip install playwright)")
@@ -114,25 +117,31 @@ def browser(launch):
 
 
 @pytest.fixture
-def policy():
-    """policy({...}) makes a policy of the machine, until the test has ended; one test at a time."""
+def policies():
+    """Chromium's folder of policies, which are the machine's, until the test has ended; for one test at a time."""
     with contextlib.ExitStack() as stack:
-
-        def policy(content):
-            lock = stack.enter_context((Path(tempfile.gettempdir()) / "rawprint-chromium-policy.lock").open("w"))
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            try:
-                for folder in (POLICIES.parent, POLICIES):
-                    if not folder.exists():
-                        folder.mkdir()
-                        stack.callback(folder.rmdir)
-                file = POLICIES / "rawprint-lna-test.json"
+        lock = stack.enter_context((Path(tempfile.gettempdir()) / "rawprint-chromium-policy.lock").open("w"))
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            for folder in (POLICIES.parent, POLICIES):
+                if not folder.exists():
+                    folder.mkdir()
+                    stack.callback(folder.rmdir)
+            for file in (POLICIES / "rawprint-lna-test.json", POLICIES / FILE):
+                if file.exists():
+                    pytest.skip(f"{file} is there already")
+                file.touch()
+                file.unlink()
                 stack.callback(file.unlink, missing_ok=True)
-                file.write_text(json.dumps(content))
-            except OSError as error:
-                pytest.skip(f"only root may write Chromium's policies, and where it has a folder for them: {error}")
+        except OSError as error:
+            pytest.skip(f"only root may write Chromium's policies, and where it has a folder for them: {error}")
+        yield POLICIES
 
-        yield policy
+
+@pytest.fixture
+def policy(policies):
+    """policy({...}) makes a policy of the machine."""
+    return lambda content: (policies / "rawprint-lna-test.json").write_text(json.dumps(content))
 
 
 class Page:
@@ -295,6 +304,39 @@ def test_a_policy_allows_it(open_page, launch, policy, server, label, sites) -> 
         assert page.seen() == ["connected"]
         page.page.evaluate("printers.get('Label').print('PRINT 1,1\\r\\n', { wait: 'ended' })")
         assert label.printed() == b"PRINT 1,1\r\n"
+
+
+def test_policy_write_lets_the_page_print_and_remove_does_not_any_more(
+    open_page, launch, policies, server, label, sites, capsys
+) -> None:
+    origin = f"https://{RULED}:{sites.https}"
+
+    def connect():
+        with launch() as browser:
+            page = open_page(host=RULED, browser=browser)
+            page.connect(server.url)
+            outcome = page.outcome()
+            if outcome["code"] is None:
+                page.page.evaluate("printers.get('Label').print('PRINT 1,1\\r\\n', { wait: 'ended' })")
+            return outcome
+
+    assert connect() == DENIED
+    assert main(["policy", "write", "--origin", origin, "--folder", str(policies)]) == 0
+    assert connect() == {"code": None, "names": ["Label"]}
+    assert label.printed() == b"PRINT 1,1\r\n"
+    assert main(["policy", "remove", "--folder", str(policies)]) == 0
+    assert connect() == DENIED
+    assert label.printed() == b"PRINT 1,1\r\n"
+    assert "chrome://policy" in capsys.readouterr().out
+
+
+def test_a_policy_is_for_the_port_that_it_names(open_page, launch, policies, server, sites) -> None:
+    """An origin without a port is that of https' own alone, where Chromium's own patterns would take any."""
+    assert main(["policy", "write", "--origin", f"https://{RULED}", "--folder", str(policies)]) == 0
+    with launch() as browser:
+        page = open_page(host=RULED, browser=browser)
+        page.connect(server.url)
+        assert page.outcome() == DENIED
 
 
 def test_the_till_says_that_it_does_not_reach_the_server(open_page, server) -> None:
