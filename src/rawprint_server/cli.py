@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import msgspec
 
 from rawprint import JournalTaken, __version__
-from rawprint_server import edit, policy
+from rawprint_server import edit
 from rawprint_server.app import App, ListenError
 from rawprint_server.config import (
     Config,
@@ -142,6 +142,8 @@ def _add_policy(commands: Any) -> None:
 
 
 def _policy(args: argparse.Namespace, argv: Sequence[str]) -> int:
+    from rawprint_server import policy  # noqa: PLC0415 - a server that runs has no use for it
+
     by_hand = args.folder is None and not sys.platform.startswith("linux")
     try:
         allowed = policy.patterns(args.origin)

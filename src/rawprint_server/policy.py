@@ -20,7 +20,6 @@ import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
-from xml.sax.saxutils import escape
 
 from rawprint import RawprintError
 from rawprint_server import files
@@ -159,7 +158,7 @@ def instructions(allowed: Sequence[str], system: str = sys.platform) -> str:
                 for number, one in enumerate(allowed, 1)
             ]
         return "\n".join([*lines, "or by group policy: Google Chrome or Microsoft Edge, " + KEY + "."])
-    strings = "".join(f"<string>{escape(one)}</string>" for one in allowed)
+    strings = "".join(f"<string>{one}</string>" for one in allowed)
     quoted = " ".join(map(shlex.quote, allowed))
     return "\n".join(
         [
