@@ -56,9 +56,9 @@ class _Browser(NamedTuple):
     signs: tuple[str, ...] = ()  # paths of which one is there where it is installed; none: it is served anyway
 
 
-# Sources: support.google.com/chrome/a/answer/9027408, learn.microsoft.com/deployedge/configure-microsoft-edge-on-linux,
-# support.brave.com/hc/articles/360039248271, github.com/flathub/org.chromium.Chromium (README: a Policy extension);
-# /etc/chromium-browser is that of Ubuntu's snap and of Raspberry Pi OS.
+# Chromium's folder was tried; Chrome's is from support.google.com/chrome/a/answer/9027408, the Flatpak's from the README of
+# github.com/flathub/org.chromium.Chromium (a Policy extension). Those of Edge, of Brave, and /etc/chromium-browser (Ubuntu's
+# snap, Raspberry Pi OS) are where other installers put theirs; not tried.
 _BROWSERS = (
     _Browser("/etc/chromium/policies/managed"),
     _Browser("/etc/opt/chrome/policies/managed"),
