@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import msgspec
 
 from rawprint import JournalTaken, __version__
-from rawprint_server import access_cli, edit, policy
+from rawprint_server import access_cli, edit
 from rawprint_server.app import App, ListenError
 from rawprint_server.config import (
     Config,
@@ -149,6 +149,8 @@ def _add_policy(commands: Any) -> None:
 
 
 def _policy(args: argparse.Namespace, argv: Sequence[str]) -> int:
+    from rawprint_server import policy  # noqa: PLC0415 - a server that runs has no use for it
+
     by_hand = args.folder is None and not sys.platform.startswith("linux")
     try:
         allowed = policy.patterns(args.origin)
@@ -362,11 +364,15 @@ async def _run(
 
 def _deafen(loop: asyncio.AbstractEventLoop) -> None:
     """From here to the end of the process another signal changes nothing: it would only spoil the exit code."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if (number := getattr(signal, name, None)) is not None:
-            with contextlib.suppress(NotImplementedError):
-                loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_IGN)
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if sys.platform != "win32":  # without a handler for a moment, one of them would end it
+        signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    for number in numbers:
+        with contextlib.suppress(NotImplementedError):
+            loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
 
 def _on_signal(loop: asyncio.AbstractEventLoop, number: signal.Signals, event: asyncio.Event) -> None:

@@ -536,7 +536,7 @@ def _check_server(values: dict[str, Any]) -> Iterator[_Fault]:
             yield _Fault(
                 ("server", "host"),
                 f"{_shown(host)} is not this machine's loopback address, and there is no certificate",
-                "Write tls_cert (and tls_key); or insecure = true, where whoever hears the network may print.",
+                "Write tls_cert (and tls_key), or use 127.0.0.1; insecure = true where whoever hears the network may print.",
             )
     for index, name in enumerate(values.get("names") or ()):
         if isinstance(name, str) and not _NAME.fullmatch(name):

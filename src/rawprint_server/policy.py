@@ -20,7 +20,6 @@ import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
-from xml.sax.saxutils import escape
 
 from rawprint import RawprintError
 from rawprint_server import files
@@ -57,9 +56,9 @@ class _Browser(NamedTuple):
     signs: tuple[str, ...] = ()  # paths of which one is there where it is installed; none: it is served anyway
 
 
-# Sources: support.google.com/chrome/a/answer/9027408, learn.microsoft.com/deployedge/configure-microsoft-edge-on-linux,
-# support.brave.com/hc/articles/360039248271, github.com/flathub/org.chromium.Chromium (README: a Policy extension);
-# /etc/chromium-browser is that of Ubuntu's snap and of Raspberry Pi OS.
+# Chromium's folder was tried; Chrome's is from support.google.com/chrome/a/answer/9027408, the Flatpak's from the README of
+# github.com/flathub/org.chromium.Chromium (a Policy extension). Those of Edge, of Brave, and /etc/chromium-browser (Ubuntu's
+# snap, Raspberry Pi OS) are where other installers put theirs; not tried.
 _BROWSERS = (
     _Browser("/etc/chromium/policies/managed"),
     _Browser("/etc/opt/chrome/policies/managed"),
@@ -159,7 +158,7 @@ def instructions(allowed: Sequence[str], system: str = sys.platform) -> str:
                 for number, one in enumerate(allowed, 1)
             ]
         return "\n".join([*lines, "or by group policy: Google Chrome or Microsoft Edge, " + KEY + "."])
-    strings = "".join(f"<string>{escape(one)}</string>" for one in allowed)
+    strings = "".join(f"<string>{one}</string>" for one in allowed)
     quoted = " ".join(map(shlex.quote, allowed))
     return "\n".join(
         [

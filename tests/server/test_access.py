@@ -2,7 +2,7 @@
 
 import pytest
 
-from rawprint_server.access import host_allowed, origin_allowed
+from rawprint_server.access import Asking, Entry, Grant, Rules, decide, host_allowed, own_origins
 
 PORT = 8765
 POS = "https://pos.example.com"
@@ -104,4 +104,5 @@ ORIGINS = [
 
 @pytest.mark.parametrize(("origins", "configured", "allowed"), ORIGINS, ids=[f"{row[0]} {row[1]}" for row in ORIGINS])
 def test_origins(origins, configured, allowed):
-    assert origin_allowed(origins, configured, PORT) is allowed
+    rules = Rules(own=own_origins(PORT), allowed=dict.fromkeys(configured, Grant()))
+    assert isinstance(decide(Asking(tuple(origins)), rules), Entry) is allowed

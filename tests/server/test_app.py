@@ -101,7 +101,7 @@ def test_head_gives_the_headers_alone(server):
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "BREW"])
 def test_other_methods_are_refused(server, method):
-    status, headers, _ = server.http([f"{method} /health"])
+    status, headers, _ = server.http([f"{method} /metrics"])
     assert (status, headers["allow"]) == (405, "GET, HEAD")
 
 
@@ -214,7 +214,7 @@ def test_another_page_is_told_why_and_closed(start, label, origin):
             client.print("Label", "CLS\r\n")
         close = caught.value.rcvd
         assert close.code == 4403
-        assert close.reason.endswith(" is not allowed: add it to [access] origins")
+        assert close.reason.endswith(" is not allowed: rawprint-server access allow")
         assert close.reason.startswith(origin[:40])
         assert len(close.reason.encode()) <= 123
     with server.connect() as program:

@@ -208,7 +208,7 @@ def test_the_label_page_prints_what_it_shows_and_follows_it(server, open_page, s
 def test_the_label_page_says_why_it_does_not_connect(open_page, tmp_path, printer, site) -> None:
     with running_server(tmp_path, printer, ["https://pos.example.com"]) as server:
         page = open_page(f"{site}/label.html?server={server}", strict=False)
-        expect(page.locator("#printer")).to_contain_text(f'Add "{site}" to "origins" under [access]')
+        expect(page.locator("#printer")).to_contain_text(f"rawprint-server access allow {site}")
     page.reload()
     expect(page.locator("#printer")).to_contain_text(f"This page does not reach a print server at {server}.")
 
@@ -237,7 +237,7 @@ def test_paper_out_shows_within_a_second_and_so_does_its_end(open_page, server, 
 def test_a_page_of_a_foreign_origin_is_refused_and_prints_nothing(open_page, tmp_path, printer, site) -> None:
     with running_server(tmp_path, printer, ["https://pos.example.com"]) as server:
         page = open_page(f"{site}/label-classic.html?server={server}", strict=False)
-        expect(page.locator("#outcome")).to_contain_text(f"{site} is not allowed: add it to [access] origins")
+        expect(page.locator("#outcome")).to_contain_text(f"{site} is not allowed: rawprint-server access allow")
         expect(page.locator("#printers option")).to_have_count(0)
         # A page that does not wait to be let in gets no further: neither by the client nor by a socket of its own.
         error = page.evaluate("PrinterWebSocket.print('Label', 'PRINT 1,1\\n').catch((error) => error.message)")

@@ -12,7 +12,7 @@ import pytest
 from rawprint import NoReply, PrinterNotFound, RawprintError
 from rawprint.virtual import Listener, device
 from rawprint_server import hub as hub_module
-from rawprint_server.config import PrinterConfig
+from rawprint_server.config import LimitsConfig, PrinterConfig
 from rawprint_server.hub import Hub, IdConflict, UnknownJob, UnknownPrinter
 
 PATIENCE = 5.0
@@ -240,9 +240,9 @@ def test_all_queues_are_closed_at_the_same_time(monkeypatch):
     together = threading.Barrier(20)
     close = hub_module.PrintQueue.close
 
-    def close_together(queue):
+    def close_together(queue, timeout):
         together.wait(PATIENCE)
-        close(queue)
+        close(queue, timeout)
 
     monkeypatch.setattr(hub_module.PrintQueue, "close", close_together)
 

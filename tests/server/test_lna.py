@@ -225,8 +225,8 @@ def test_the_origin_is_not_allowed(open_page, start, label, sites) -> None:
     page.connect(server.url)
     assert page.outcome() == {
         "code": "origin-not-allowed",
-        "message": f"The print server refuses this page: {origin} is not allowed: add it to [access] origins.",
-        "hint": f'Add "{origin}" to "origins" under [access] in the server\'s configuration.',
+        "message": f"The print server refuses this page: {origin} is not allowed: rawprint-server access allow.",
+        "hint": f"On the print server's machine: rawprint-server access allow {origin}",
     }
     assert page.seen() == ["origin-not-allowed"]  # and it is not asked again
 

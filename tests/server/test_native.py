@@ -1246,7 +1246,7 @@ def test_an_origin_that_is_withdrawn(start, label):
         apply(server, origins=("https://other.example",))
         code, reason = ended_with(page)
         assert code == 4403
-        assert reason == f"{POS} is not allowed: add it to [access] origins"
+        assert reason == f"{POS} is not allowed: rawprint-server access allow"
         assert other.reply(waiting)["state"] == "delivered"
         assert program.ask("printers.find") == ["Label"]
         deadline = time.monotonic() + PATIENCE

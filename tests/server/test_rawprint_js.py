@@ -1101,7 +1101,7 @@ def test_a_refused_origin_is_said_at_once_and_with_the_remedy(run, fake) -> None
     seen = run("return connect({ timeout: 1e9 });")["error"]
     assert seen["code"] == "origin-not-allowed"
     assert "https://evil.example is not in [access] origins" in seen["message"]
-    assert "origins" in seen["hint"]
+    assert "rawprint-server access allow" in seen["hint"]
 
 
 def test_an_origin_that_is_refused_later_ends_what_waits(run, fake) -> None:

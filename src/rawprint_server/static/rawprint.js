@@ -231,7 +231,7 @@ async function explain(url, end) {
   const detail = end.reason || end.code > 1006 ? ` (${[end.code, end.reason].filter(Boolean).join(" ")})` : "";
   const [message, hint] = /** @type {const} */ ({
     "origin-not-allowed": [`The print server refuses this page: ${end.reason || `${origin} is not allowed`}.`,
-      `Add "${origin}" to "origins" under [access] in the server's configuration.`],
+      `On the print server's machine: rawprint-server access allow ${origin}`],
     "lna-denied": [`The browser does not let this page reach the print server on ${place}.`,
       "Allow it in the browser's settings of this site; an iframe needs allow=\"loopback-network; local-network\"."],
     "lna-prompt": [`The browser asks whether this page may reach the print server on ${place}.`,
