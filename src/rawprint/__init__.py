@@ -44,8 +44,8 @@ from rawprint.status import Exchange, PrinterState, PrinterStatus, Reason
 
 if TYPE_CHECKING:
     from rawprint.aside import AsideWatch, ask_aside
-    from rawprint.discovery import Discovery, discover
     from rawprint.dialects import note
+    from rawprint.discovery import Discovery, discover
     from rawprint.journal import Journal, JournalEntry
     from rawprint.transports import Found
     from rawprint.transports.hotplug import CableWatch
