@@ -45,6 +45,7 @@ from rawprint.status import Exchange, PrinterState, PrinterStatus, Reason
 if TYPE_CHECKING:
     from rawprint.aside import AsideWatch, ask_aside
     from rawprint.discovery import Discovery, discover
+    from rawprint.filtering import NotableCommand, notable_commands
     from rawprint.journal import Journal, JournalEntry
     from rawprint.transports import Found
     from rawprint.transports.hotplug import CableWatch
@@ -93,6 +94,7 @@ __all__ = [
     "JournalError",
     "JournalTaken",
     "NoReply",
+    "NotableCommand",
     "OpenError",
     "PrintQueue",
     "Printer",
@@ -107,6 +109,7 @@ __all__ = [
     "WriteStalled",
     "ask_aside",
     "discover",
+    "notable_commands",
     "open",
     "parse_address",
 ]
@@ -126,6 +129,10 @@ def __getattr__(name: str) -> object:
         from rawprint import journal  # noqa: PLC0415
 
         return getattr(journal, name)
+    if name in {"NotableCommand", "notable_commands"}:
+        from rawprint import filtering  # noqa: PLC0415
+
+        return getattr(filtering, name)
     if name == "CableWatch":
         from rawprint.transports import hotplug  # noqa: PLC0415
 
