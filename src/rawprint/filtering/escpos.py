@@ -88,6 +88,7 @@ _FIXED = {
 _LEADS = rb"\x1b\x1c\x1d"
 _LEAD = re.compile(b"[" + _LEADS + b"]")
 _TABS = 34  # bytes of ESC D with its NUL
+_SYMBOL_MOST = 7092  # bytes of a QR code with their head
 _COUNTED = 64  # a declared length beyond which only the functions with images and symbols have data
 _COLUMN_DOTS, _RASTER_BYTES, _RASTER_ROWS = 2047, 1024, 2303  # the manuals' limits
 _IMAGE_X, _IMAGE_Y = 1023, 288  # FS q
@@ -155,7 +156,7 @@ def _function(job: bytes, at: int) -> Ends:
             image = again + 10 + (little(job, again + 6) + 7) // 8 * little(job, again + 8)
             return Ends(end) if image == end else Ends(end, (image, again))
         return Ends(end)
-    if name == b"\x1d(k" and function[1:] == b"P":
+    if name == b"\x1d(k" and function[1:] == b"P" and count <= _SYMBOL_MOST:
         return Ends(end)
     known = name in _KNOWN_FUNCTIONS and count <= _COUNTED
     return Ends(end) if known else _doubt(job, end, at + 3)

@@ -90,15 +90,17 @@ _STRING = rb'"[^"\r\n\x1b]*+"?+'  # immediate commands are heard in strings, too
 
 
 @lru_cache(maxsize=16)
-def _expression(others: tuple[Row, ...], *, strings: bool) -> re.Pattern[bytes]:
-    """One group for each of `WORDS` and of the others; then one for an image and one for a string."""
+def _expression(others: tuple[Row, ...], *, strings: bool, alone: bool = True) -> re.Pattern[bytes]:
+    """One group for each of `WORDS` and of the others; then one for an image and one for a string.
+
+    With `alone` no letter may stand before a word; behind an image the last byte of that may look like one.
+    """
     words = b"|".join([*(b"(%b)" % row.pattern for row in WORDS)])
     rest = [*(b"(%b)" % row.pattern for row in others), b"(%b)" % _HEADER, b"(%b)" % (_STRING if strings else rb"(?!)")]
+    before = rb"(?<![A-Za-z0-9_$])" if alone else b""
     # Nothing begins with another byte than these, which saves trying all of it at each letter.
-    return re.compile(
-        rb"(?=[CDEFIKMNRSWB~\x1b\"!@{cdefikmnrswb])(?:(?<![A-Za-z0-9_$])(?:" + words + b")|" + b"|".join(rest) + b")",
-        re.DOTALL,
-    )
+    heads = rb"(?=[CDEFIKMNRSWB~\x1b\"!@{cdefikmnrswb])"
+    return re.compile(heads + b"(?:" + before + b"(?:" + words + b")|" + b"|".join(rest) + b")", re.DOTALL)
 
 
 def _size(header: bytes) -> int:
@@ -154,7 +156,8 @@ def _tokens(job: bytes, at: int, text: tuple[Row, ...]) -> Iterator[NotableComma
     rows = (*WORDS, *others)
     header, string = len(rows) + 1, len(rows) + 2
     expression, trusted, base = _expression(others, strings=True), True, at
-    while token := expression.search(job, at):
+    first = _expression(others, strings=True, alone=False)
+    while token := (first.match(job, at) if at == base else None) or expression.search(job, at):
         at, kind = token.end(), token.lastindex or 0
         if kind == string:
             inside = token[0]

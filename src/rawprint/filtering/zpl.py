@@ -125,6 +125,8 @@ _OF = {prefix: tuple(row for row in ROWS if row.name[0] == prefix) for prefix in
 _ORDER = (*_OF["^"], *_OF["~"])  # as their groups stand in the expression
 _UEL = UEL.pattern.decode("unicode_escape").encode()
 
+_OBJECT_GROUPS = 2
+_KEPT_OBJECT = re.compile(rb"." + _GAP + rb"[Dd]" + _GAP + rb"[Yy]" + _KEPT, re.DOTALL)
 _CHANGES_MOST = 16  # of prefixes in one job; each costs the time to make an expression
 _IMAGE_MOST = 4_000_000  # bytes
 
@@ -135,6 +137,9 @@ def _expression(caret: bytes, tilde: bytes, delimiter: bytes, text: tuple[Row, .
     c, t, d = re.escape(caret), re.escape(tilde), re.escape(delimiter)
     g = _GAP
     parts = [
+        # Binary objects, with their size: before the row of the same name.
+        b"(?P<object>%b%b[Dd]%b[Yy][^%b%b%b]{0,40}%b%b[Bb]%b%b[^%b%b%b]{0,8}%b%b%b[0-9 ]{0,8}%b)"
+        % (t, g, g, c, t, d, d, g, g, d, c, t, d, d, _named("size"), d, d),
         *(_behind(own, [b"(%b)" % row.pattern for row in _OF[prefix]]) for prefix, own in (("^", caret), ("~", tilde))),
         b"(?P<change>[%b%b]%b([Cc]%b[CcTtDd])%b([^\\x00-\\x20]))" % (c, t, g, g, g),
         b"(?P<begin>%b%b[Xx]%b[Aa])" % (c, g, g),
@@ -143,11 +148,6 @@ def _expression(caret: bytes, tilde: bytes, delimiter: bytes, text: tuple[Row, .
         % (c, g, g, g, g, b"%b%b%b%b%b%b%b" % (d, _named("sent"), d, _named("whole"), d, _named("row"), d)),
         *(b"(?P<text%d>%b)" % (place, row.pattern) for place, row in enumerate((UEL, *text))),
     ]
-    # Of an object of R: alone; the data of others is behind a command that is reported.
-    parts.append(
-        b"(?P<object>%b%b[Dd]%b[Yy][^%b%b%b]{0,40}%b%b[Bb]%b%b[^%b%b%b]{0,8}%b%b%b[0-9 ]{0,8}%b)"
-        % (t, g, g, c, t, d, d, g, g, d, c, t, d, d, _named("size"), d, d)
-    )
     # Nothing begins with another byte than these, which saves trying all of it at each one.
     return re.compile(b"(?=[%b%b\\x1b!@{])(?:" % (c, t) + b"|".join(parts) + b")", re.DOTALL)
 
@@ -174,11 +174,8 @@ def _tokens(job: bytes, text: tuple[Row, ...]) -> Iterator[NotableCommand]:
     while token := expression.search(job, at):
         at, kind = token.end(), token.lastgroup
         if kind is None:
-            row = _ORDER[next(place for place, each in enumerate(token.groups()) if each is not None)]
+            row = _ORDER[next(place for place, each in enumerate(token.groups()[_OBJECT_GROUPS:]) if each is not None)]
             yield NotableCommand(token.start(), row.name, row.kind)
-            # Of the command only its prefix is passed where something may stand in what follows its letters.
-            if row.name == "~DY" and (download := expression.match(job, token.start())):
-                at = max(at, download.end())
         elif kind == "change":
             letters, value = _change(token[0])
             if value != _DEFAULTS[letters]:
@@ -199,7 +196,10 @@ def _tokens(job: bytes, text: tuple[Row, ...]) -> Iterator[NotableCommand]:
             if inside and alike and 0 < row_bytes <= whole and whole % row_bytes == 0 and sent <= _IMAGE_MOST:
                 at += sent
         elif kind == "object":
-            at += int(token["size"] or 0)
+            if _KEPT_OBJECT.match(token[0]):
+                yield NotableCommand(token.start(), "~DY", "storage")
+            size = int(token["size"] or 0)
+            at += size if size <= _IMAGE_MOST else 0
         else:
             row = words[int(kind.removeprefix("text"))]
             yield NotableCommand(token.start(), row.name, row.kind)
