@@ -31,7 +31,8 @@ TRIES = 5  # wrong codes; then that code is void
 MOST_CODES = 3  # in so many seconds, of all pages: paper is not for everybody to waste
 PER_SECONDS = 600.0  # twice as long after each `TRIES` wrong codes, until one is right: a page that guesses has years
 LONGEST = 128  # times that
-MESSAGE_BYTES = 1024
+COLUMNS = 30  # on the paper
+LONGEST_ORIGIN = 4 * COLUMNS  # that fits on a label
 
 
 class PairingError(RawprintError):
@@ -117,12 +118,13 @@ class Pairing:
 
 
 def lines(origin: str, code: str) -> tuple[str, ...]:
-    """What stands on the paper."""
+    """What stands on the paper: the whole origin, whose end says most, in lines that narrow paper has room for."""
     return (
         "A web page asks to print here:",
-        origin[:60],
+        *(origin[at : at + COLUMNS] for at in range(0, len(origin), COLUMNS)),
         f"Code: {code[:3]} {code[3:]}",
-        "Type it there if you know the page. 2 minutes.",
+        "Type it if you know the page.",
+        f"It lives for {CODE_SECONDS / 60:.0f} minutes.",
     )
 
 
@@ -194,6 +196,10 @@ class PairingSession:
         if where is None or not is_origin(self._origin) or self._origin == "null":
             raise PairingError(
                 "pages cannot pair here", hint="Name a printer as `pairing` in [access] of the configuration."
+            )
+        if len(self._origin) > LONGEST_ORIGIN:
+            raise PairingError(
+                "the page's origin is too long for paper", hint="`rawprint-server access allow` lets it in."
             )
         self._code = code = self._gate.pairing.begin(self._origin, asyncio.get_running_loop().time())
         if where != "dashboard":

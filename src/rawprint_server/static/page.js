@@ -514,8 +514,8 @@ function makeDoubt(job) {
 // The right is the connection's: it ends with it, and nothing that could be stolen is kept.
 const keeper = PrinterWebSocket.create();
 
-const KINDS = { status: "see the printers", print: "print", drawer: "open drawers", jobs: "see and settle jobs" };
-const BY = { configuration: "by the configuration", command: "by command", dashboard: "here", paired: "by its code" };
+const KINDS = { status: "see the printers", print: "print", drawer: "open drawers", jobs: "manage jobs" };
+const BY = { configuration: "by the configuration", command: "by command", dashboard: "on this page", paired: "by its code" };
 
 async function keep(code) {
   $("keeper").hidden = true;
@@ -532,7 +532,7 @@ async function keep(code) {
     shown = "";
     $("access").hidden = true;
     $("keeper").hidden = false;
-    $("keeper").prepend(`${errorText(error)} `);
+    say($("keeper-problem"), errorText(error));
   }
 }
 
@@ -556,9 +556,9 @@ function showAccess(view) {
   const { allowed, denied, asked, tokens, pairing } = view;
   const newest = asked.slice(-ASKED_SHOWN).reverse();
   const rows = [
-    ...newest.map(({ origin, at }) => pageRow(origin, "none", `Asked ${dateOf(at)}, and was refused`, true, true)),
-    ...allowed.map((page) => pageRow(page.origin, "good", grantText(page), false, true)),
-    ...denied.map((origin) => pageRow(origin, "bad", "Stays out", true, false)),
+    ...newest.map(({ origin, at }) => pageRow(origin, "none", "Was refused", `Last ${dateOf(at)}.`, true, true)),
+    ...allowed.map((page) => pageRow(page.origin, "good", "Allowed", grantText(page), false, true)),
+    ...denied.map((origin) => pageRow(origin, "bad", "Stays out", "", true, false)),
   ];
   const focused = document.activeElement.closest("#pages li");
   $("pages").replaceChildren(...rows);
@@ -576,7 +576,7 @@ function showAccess(view) {
   $("access").hidden = false;
 }
 
-function pageRow(origin, state, text, allow, deny) {
+function pageRow(origin, state, word, text, allow, deny) {
   const button = (name, call) => {
     const made = element("button", { type: "button", class: "quiet", "aria-label": `${name} ${origin}` }, name);
     made.addEventListener("click", () => decide(origin, call));
@@ -584,16 +584,17 @@ function pageRow(origin, state, text, allow, deny) {
   };
   return element("li", { "data-origin": origin },
     element("div", { "data-state": state },
-      element("p", { class: "origin" }, origin), element("p", { class: "state" }, text)),
+      element("p", { class: "origin" }, origin), element("p", { class: "state" }, word),
+      element("p", { class: "note" }, text)),
     element("div", { class: "buttons" },
       ...(allow ? [button("Allow", "admin.allow")] : []), ...(deny ? [button("Deny", "admin.deny")] : [])));
 }
 
 function grantText({ calls, printers, raw, how, at }) {
   const may = list(Object.keys(KINDS).filter((kind) => calls.includes(kind)).map((kind) => KINDS[kind]));
-  const where = printers ? ` on ${list(printers) || "no printer"}` : "";
+  const where = printers ? `, on ${list(printers) || "no printer"} alone` : "";
   const always = raw ? ", also what changes a printer for good" : "";
-  return `May ${may || "nothing"}${where}${always}. Allowed ${BY[how] || how}${at ? ` ${dateOf(at)}` : ""}`;
+  return `${sentence(BY[how] || how).slice(0, -1)}${at ? `, ${dateOf(at)}` : ""}: may ${may}${where}${always}.`;
 }
 
 function dateOf(text) {
@@ -604,7 +605,9 @@ function takeCode() {
   const code = new URLSearchParams(location.hash.slice(1)).get("code");
   if (code !== null) {
     history.replaceState(null, "", location.pathname + location.search); // it is nobody's business any more
-    keep(code);
+    if (shown === "") {
+      keep(code);
+    }
   }
 }
 
