@@ -117,7 +117,7 @@ def print_label(page, label):
 
 
 @pytest.mark.parametrize("where", ["Receipt", "Label"])
-def test_a_code_on_paper_lets_the_page_print(begin, shop, label, receipt, where) -> None:
+def test_a_code_on_paper_lets_the_page_print(begin, shop, label, receipt, where, tmp_path) -> None:
     server = begin(where)
     page = shop(server)
     expect(page.locator("#printer")).to_contain_text("is not allowed")
@@ -127,6 +127,7 @@ def test_a_code_on_paper_lets_the_page_print(begin, shop, label, receipt, where)
 
     page.get_by_role("button", name="Let it in with a code").click()
     expect(page.locator("#asking")).to_have_text(f"A code comes out of {where}: type it here.")
+    page.screenshot(path=tmp_path / "pairing.png", full_page=True)
     page.get_by_label("Code").press_sequentially(code_on(printer))
     page.keyboard.press("Enter")
     expect(page.locator("#printers")).to_have_value("Label")
@@ -188,6 +189,29 @@ def test_a_foreign_page_gets_nothing_from_anothers_code(begin, shop, site, open_
     assert receipt.printed().count(b"Code: ") == 1
 
 
+def test_a_token_lets_its_page_in_for_what_it_says(begin, shop, site, label, tmp_path, capsys, dashboard) -> None:
+    server = begin()
+    new = ["access", "--config", str(tmp_path / "server.toml"), "token", "new", "till"]
+    assert main([*new, "--origin", site, "--calls", "status,print"]) == 0
+    token = capsys.readouterr().out.strip()
+    server.call(server.app._gate.look)
+    page = shop(server)
+    print_with = """async ([http, token]) => {
+        const { connect } = await import(`${http}/rawprint.js`);
+        const printers = await connect({ token });
+        const job = await printers.get("Label").print("PRINT 1,1\\r\\n", { wait: "ended" });
+        return [job.state, await printers.call("jobs.list").catch(({ code }) => code)];
+    }"""
+    http = server.url.replace("ws", "http")
+    assert page.evaluate(print_with, [http, token]) == ["delivered", "not-granted"]
+    assert label.printed() == b"PRINT 1,1\r\n"
+    with pytest.raises(sync_api.Error, match="the token is not known"):
+        page.evaluate(print_with, [http, token[:-1]])
+    page.goto(page.url.replace("127.0.0.1", "localhost", 1))  # another page
+    with pytest.raises(sync_api.Error, match="or is another page's"):
+        page.evaluate(print_with, [http, token])
+
+
 # -- on the page at `/`
 
 
@@ -231,7 +255,7 @@ def test_a_page_is_allowed_and_denied_on_the_dashboard(begin, dashboard, open_pa
     print_label(page, label)
 
 
-def test_the_code_of_the_dashboard_works_once(begin, dashboard, open_page) -> None:
+def test_the_code_of_the_dashboard_works_once(begin, dashboard, open_page, tmp_path) -> None:
     server = begin()
     address = dashboard(server)
     admin = open_page(address)
@@ -239,9 +263,10 @@ def test_the_code_of_the_dashboard_works_once(begin, dashboard, open_page) -> No
     expect(admin.locator("#keeper")).to_be_hidden()
     for again in (address, address.partition("=")[0] + "=rp_guess"):
         page = open_page(again)
-        expect(page.locator("#keeper")).to_contain_text("it was used, or is older than a minute")
+        expect(page.get_by_role("alert").first).to_contain_text("it was used, or is older than a minute")
         expect(page.get_by_role("heading", name="Who may print")).to_be_hidden()
         assert page.url == f"http://127.0.0.1:{server.port}/"
+        page.screenshot(path=tmp_path / "used.png", full_page=True)
     admin.reload()  # the right was the connection's
     expect(admin.locator("#keeper")).to_have_text(re.compile("rawprint-server dashboard opens this page for it"))
     expect(admin.get_by_role("heading", name="Who may print")).to_be_hidden()
@@ -270,6 +295,19 @@ def test_a_page_that_is_open_takes_a_new_code(begin, dashboard, open_page) -> No
     page.goto(dashboard(server))
     expect(page.get_by_role("heading", name="Who may print")).to_be_visible()
     assert page.url == f"http://127.0.0.1:{server.port}/"
+
+
+def test_the_right_ends_with_the_connection(begin, dashboard, open_page) -> None:
+    server = begin()
+    page = open_page(dashboard(server), strict=False)
+    expect(page.get_by_role("heading", name="Who may print")).to_be_visible()
+    server.call(lambda: [connection.transport.abort() for connection in server.app._connections])
+    expect(page.locator("#keeper-problem")).to_contain_text("The connection was lost.")
+    expect(page.get_by_role("heading", name="Who may print")).to_be_hidden()
+    expect(page.locator("#connection")).to_have_text("Connected")  # which the page restores by itself
+    page.goto(dashboard(server))
+    expect(page.get_by_role("heading", name="Who may print")).to_be_visible()
+    expect(page.locator("#keeper-problem")).to_be_hidden()
 
 
 def test_an_iframe_of_a_foreign_page_does_not_show_the_dashboard(begin, dashboard, open_page, shop) -> None:

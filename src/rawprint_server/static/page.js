@@ -91,7 +91,7 @@ function sentence(text) {
 }
 
 function errorText(error) {
-  return [error.message.replace(/\.?$/, "."), sentence(error.hint)].filter(Boolean).join(" ");
+  return [sentence(error.message), sentence(error.hint)].filter(Boolean).join(" ");
 }
 
 // The true reasons in words: those that stop the printer, and the harmless rest.
@@ -519,6 +519,7 @@ const BY = { configuration: "by the configuration", command: "by command", dashb
 
 async function keep(code) {
   $("keeper").hidden = true;
+  say($("keeper-problem"), "");
   try {
     await keeper.initialize(SERVER);
     await keeper.call("admin.enter", { code });
@@ -528,11 +529,12 @@ async function keep(code) {
       await seen();
     }
   } catch (error) {
+    const lost = "The connection was lost. `rawprint-server dashboard` shows again who may print.";
+    say($("keeper-problem"), keeper.isConnected() ? errorText(error) : lost);
     keeper.resetConnection();
     shown = "";
     $("access").hidden = true;
     $("keeper").hidden = false;
-    say($("keeper-problem"), errorText(error));
   }
 }
 
