@@ -39,13 +39,13 @@ NEEDS: Mapping[str, str] = {
     "jobs.list": "jobs",
     "jobs.cancel": "jobs",
     "jobs.resolve": "jobs",
-    "admin.enter": "status",  # what makes an administrator of somebody
+    "admin.enter": "",  # what makes an administrator of somebody who may do nothing else
     "admin.code": "admin",
     "admin.access": "admin",
     "admin.allow": "admin",
     "admin.deny": "admin",
 }
-"""Call -> what must be granted for it."""
+"""Call -> what must be granted for it; "": nothing."""
 
 ORDINARY = frozenset({"status", "print", "drawer", "jobs"})
 PAIRED = ORDINARY - {"drawer"}  # what a code on paper grants: opening the drawer takes the owner's word
@@ -193,7 +193,10 @@ def _of_page(origin: str, token: Token | None, rules: Rules) -> Grant | None:
     if origin in rules.denied:
         return None
     if origin in rules.own:
-        return ADMIN if token is not None and "admin" in token.grant.calls else Grant(raw=True)
+        if token is not None and "admin" in token.grant.calls:
+            return ADMIN
+        # A program can pretend to be the page: where it needs a token it must not get in by that.
+        return Grant(raw=True) if rules.programs == "open" else Grant(frozenset())
     if (grant := rules.allowed.get(origin)) is not None:
         return grant
     return token.grant if token is not None and token.origin == origin else None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import json
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rawprint_server import grants
+from rawprint_server import files, grants
 from rawprint_server.access import KINDS, ORDINARY, Grant, Token, hashed
 from rawprint_server.config import ConfigError, load, origin_fault, state_folder
 from rawprint_server.grants import GrantsError
@@ -165,9 +166,21 @@ def _dashboard(args: argparse.Namespace, config: Config, folder: Path) -> int:
     server = args.server or f"ws://127.0.0.1:{config.server.port}"
     code = _ask(server, secret)
     page = f"{server.replace('ws', 'http', 1).rstrip('/')}/#code={code}"
-    if args.print or not webbrowser.open(page):
+    if args.print or not _opened(page, folder):
         print(page)
     return 0
+
+
+def _opened(page: str, folder: Path) -> bool:
+    """Opens the page by a file: what stands in a browser's command line, other users see."""
+    file = folder / "dashboard.html"
+    content = f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={html.escape(page)}">\n'
+    try:
+        file.unlink(missing_ok=True)
+        files.replace(file, content.encode(), 0o600)
+    except OSError:
+        return False
+    return webbrowser.open(file.resolve().as_uri())
 
 
 def _ask(server: str, secret: str) -> str:

@@ -279,6 +279,9 @@ class App:
         if isinstance(entry, Refusal):
             await self._turn_away(connection, entry)
             return
+        if connection.subprotocol == PAIRING:
+            await connection.close(1000, "this page needs none, it is let in")
+            return
         origin = entry.origin or ""
         if origin and self._of_origin[origin] >= self._config.limits.connections_per_origin:
             await connection.close(TOO_MANY, "this page has too many connections")
@@ -303,22 +306,23 @@ class App:
                 return
             self._of_origin[PAIRING] += 1
             try:
-                await PairingSession(connection, refusal.origin, self._gate, self._show).serve()
+                record = partial(self._record, connection, refusal.origin)
+                await PairingSession(connection, refusal.origin, self._gate, self._show, record).serve()
             finally:
                 self._of_origin[PAIRING] -= 1
             return
         if refusal.origin is not None:
             self._gate.note_refused(refusal.origin)
+        self._record(connection, refusal.origin, "connect", refusal.code)
+        await connection.close(FORBIDDEN, _close_reason(refusal))
+
+    def _record(self, connection: ServerConnection, origin: str | None, call: str, outcome: str) -> None:
+        """Writes down what became of somebody who is not let in, or not yet."""
         address = connection.remote_address
         if self._services.audit is not None:
             self._services.audit.record(
-                origin=refusal.origin,
-                address=address[0] if address else None,
-                token=None,
-                call="connect",
-                outcome=refusal.code,
+                origin=origin, address=address[0] if address else None, token=None, call=call, outcome=outcome
             )
-        await connection.close(FORBIDDEN, _close_reason(refusal))
 
     async def _show(self, printer: str, lines: tuple[str, ...]) -> None:
         """Prints a note."""

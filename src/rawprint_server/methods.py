@@ -280,7 +280,8 @@ def admin_access(call: Call, /) -> AccessView:
     """Who may come in, and who asked."""
     gate = call.client.gate
     grants, listed = gate.grants, {each.origin for each in gate.grants.allowed}
-    configured = [AllowedView.of(o, Grant(), "configuration", None) for o in gate.configured if o not in listed]
+    elsewhere = listed | set(grants.denied)
+    configured = [AllowedView.of(o, Grant(), "configuration", None) for o in gate.configured if o not in elsewhere]
     return AccessView(
         allowed=configured + [AllowedView.of(a.origin, a.grant, a.how, a.at) for a in grants.allowed],
         denied=list(grants.denied),

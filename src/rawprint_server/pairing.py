@@ -27,10 +27,13 @@ if TYPE_CHECKING:
 
 PROTOCOL = "rawprint.pair.v1"  # the WebSocket subprotocol
 CODE_SECONDS = 120.0
+MOST_FRAMES = 50  # of one connection: a page that goes on is not typing
 TRIES = 5  # wrong codes; then that code is void
 MOST_CODES = 3  # in so many seconds, of all pages: paper is not for everybody to waste
-PER_SECONDS = 600.0
-MESSAGE_BYTES = 1024
+PER_SECONDS = 600.0  # twice as long after each `TRIES` wrong codes, until one is right: a page that guesses has years
+LONGEST = 128  # times that
+COLUMNS = 30  # on the paper
+LONGEST_ORIGIN = 4 * COLUMNS  # that fits on a label
 
 
 class PairingError(RawprintError):
@@ -59,6 +62,7 @@ class Pairing:
     def __init__(self) -> None:
         self._waiting: _Waiting | None = None
         self._begun: list[float] = []
+        self._wrong = 0  # tries since one was right
 
     def begin(self, origin: str, now: float) -> str:
         """A code of six digits for the page.
@@ -69,10 +73,11 @@ class Pairing:
         waiting = self._waiting
         if waiting is not None and waiting.until > now and waiting.origin != origin:
             raise PairingError("another page waits for its code", hint=f"Try again in {waiting.until - now:.0f} s.")
-        self._begun = [at for at in self._begun if now - at < PER_SECONDS]
-        if len(self._begun) >= MOST_CODES:
+        per = PER_SECONDS * min(2 ** (self._wrong // TRIES), LONGEST)
+        self._begun = [at for at in self._begun if now - at < PER_SECONDS * LONGEST]
+        if sum(now - at < per for at in self._begun) >= MOST_CODES:
             raise PairingError(
-                f"{MOST_CODES} codes were made in the last {PER_SECONDS / 60:.0f} minutes",
+                f"{MOST_CODES} codes were made in the last {per / 60:.0f} minutes",
                 hint="Try again later; or `rawprint-server access allow` lets the page in.",
             )
         self._begun.append(now)
@@ -90,17 +95,21 @@ class Pairing:
         waiting = self._waiting
         if waiting is None or waiting.origin != origin or waiting.until <= now or waiting.tries <= 0:
             raise PairingError("no code waits for this page, or its time is up", hint="Ask for a new one.")
-        if not hmac.compare_digest(code.strip().encode(), waiting.code.encode()):
+        digits = "".join(code.split())  # it stands in two groups on the paper
+        if not hmac.compare_digest(digits.encode(), waiting.code.encode()):
             waiting.tries -= 1
+            self._wrong += 1
             if waiting.tries <= 0:
                 self._waiting = None
                 raise PairingError(f"{TRIES} wrong codes", hint="Ask for a new one.")
-            raise WrongCode("that is not the code", hint=f"{waiting.tries} tries are left.")
+            left = "1 try is" if waiting.tries == 1 else f"{waiting.tries} tries are"
+            raise WrongCode("that is not the code", hint=f"{left} left.")
         self._waiting = None
+        self._wrong = 0
 
-    def cancel(self, origin: str) -> None:
-        """The page's code could not be shown, or it has gone."""
-        if self._waiting is not None and self._waiting.origin == origin:
+    def cancel(self, origin: str, code: str) -> None:
+        """The page's code could not be shown, or who asked for it has gone."""
+        if self._waiting is not None and (self._waiting.origin, self._waiting.code) == (origin, code):
             self._waiting = None
 
     def waiting(self, now: float) -> tuple[str, str] | None:
@@ -110,12 +119,13 @@ class Pairing:
 
 
 def lines(origin: str, code: str) -> tuple[str, ...]:
-    """What stands on the paper."""
+    """What stands on the paper: the whole origin, whose end says most, in lines that narrow paper has room for."""
     return (
         "A web page asks to print here:",
-        origin[:60],
+        *(origin[at : at + COLUMNS] for at in range(0, len(origin), COLUMNS)),
         f"Code: {code[:3]} {code[3:]}",
-        "Type it there if you know the page. 2 minutes.",
+        "Type it if you know the page.",
+        f"It lives for {CODE_SECONDS / 60:.0f} minutes.",
     )
 
 
@@ -124,6 +134,7 @@ class PairingSession:
 
     Args:
         show: Prints the lines on the printer of that name; returns when they are on their way, or raises RawprintError.
+        record: Writes down the call and its outcome.
     """
 
     def __init__(
@@ -132,27 +143,34 @@ class PairingSession:
         origin: str,
         gate: Gate,
         show: Callable[[str, tuple[str, ...]], Awaitable[None]],
+        record: Callable[[str, str], None],
     ) -> None:
         self._connection = connection
         self._origin = origin
         self._gate = gate
         self._show = show
+        self._record = record
+        self._code = ""  # which it asked for
 
     async def serve(self) -> None:
         """Reads and answers, for as long as a code lives."""
         with suppress(ConnectionClosed, TimeoutError):
             async with asyncio.timeout(CODE_SECONDS + 30):
-                async for frame in self._connection:
-                    await self._answer(frame)
-        self._gate.pairing.cancel(self._origin)
+                for _ in range(MOST_FRAMES):
+                    await self._answer(await self._connection.recv())
+        self._gate.pairing.cancel(self._origin, self._code)
         await self._connection.close()
 
     async def _answer(self, frame: str | bytes) -> None:
         uid = messages.NULL
+        call = ""
         try:
             request = messages.read_request(frame)
             uid = request.uid
-            match messages.read_name(request.call):
+            call = messages.read_name(request.call) or ""
+            if self._origin in self._gate.grants.denied:
+                raise PairingError("this page is kept out", hint="`rawprint-server access allow` lets it in.")
+            match call:
                 case "pair.begin":
                     result: object = await self._begin()
                 case "pair.enter":
@@ -161,13 +179,15 @@ class PairingSession:
                 case _:
                     raise UnknownCall("there is no such call", hint="The calls are: pair.begin, pair.enter.")
         except NotJson as error:
-            await self._refuse(uid, BadRequest(f"the frame is no JSON: {error}"))
+            await self._refuse(uid, call, BadRequest(f"the frame is no JSON: {error}"))
         except RawprintError as error:
-            await self._refuse(uid, error)
+            await self._refuse(uid, call, error)
         else:
+            self._record(call, "ok")
             await self._connection.send(messages.encode(messages.Result(uid=uid, result=result)), text=True)
 
-    async def _refuse(self, uid: Raw, error: RawprintError) -> None:
+    async def _refuse(self, uid: Raw, call: str, error: RawprintError) -> None:
+        self._record(call, error.code)
         await self._connection.send(
             messages.encode(messages.Refusal(uid=uid, error=messages.failure(error))), text=True
         )
@@ -178,12 +198,16 @@ class PairingSession:
             raise PairingError(
                 "pages cannot pair here", hint="Name a printer as `pairing` in [access] of the configuration."
             )
-        code = self._gate.pairing.begin(self._origin, asyncio.get_running_loop().time())
+        if len(self._origin) > LONGEST_ORIGIN:
+            raise PairingError(
+                "the page's origin is too long for paper", hint="`rawprint-server access allow` lets it in."
+            )
+        self._code = code = self._gate.pairing.begin(self._origin, asyncio.get_running_loop().time())
         if where != "dashboard":
             try:
                 await self._show(where, lines(self._origin, code))
             except RawprintError:
-                self._gate.pairing.cancel(self._origin)
+                self._gate.pairing.cancel(self._origin, code)
                 raise
         return PairingStart(where=where, seconds=CODE_SECONDS)
 

@@ -102,8 +102,8 @@ class Client:
         Raises:
             NotGranted: It may not.
         """
-        kind = NEEDS.get(call)
-        if kind is not None and kind not in self.entry.grant.calls:
+        kind = NEEDS.get(call, "")
+        if kind and kind not in self.entry.grant.calls:
             if kind == "admin":
                 raise NotGranted(
                     f"{call} is for this machine's user alone",

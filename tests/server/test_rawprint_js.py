@@ -1104,6 +1104,49 @@ def test_a_refused_origin_is_said_at_once_and_with_the_remedy(run, fake) -> None
     assert "rawprint-server access allow" in seen["hint"]
 
 
+@pytest.mark.parametrize(
+    ("code", "reason", "expected"),
+    [
+        (4403, "the token is not known, or is another page's", "bad-token"),
+        (4403, "a token is needed: rawprint-server access token new NAME", "token-needed"),
+        (4403, "https://a.token.example is not allowed", "origin-not-allowed"),
+        (4429, "this page has too many connections", "too-many-connections"),
+        (4408, "no message in 30 s", "timeout"),
+    ],
+)
+def test_a_close_code_of_the_server_is_said_with_its_reason(run, fake, code, reason, expected) -> None:
+    fake.on_open = lambda link: link.connection.close(code, reason)
+    seen = run("return connect({ timeout: 500 });")["error"]
+    assert seen["code"] == expected
+    assert reason in seen["message"]
+    assert seen["hint"]
+
+
+def test_too_many_connections_are_waited_for(run, fake) -> None:
+    fake.on_open = lambda link: fake.counts.get("open") or link.connection.close(4429, "too many")
+    fake.do["fewer"] = lambda: fake.counts.update(open=1)
+    seen = run("""
+        const heard = [];
+        const printers = connect({ onConnection: ({ error }) => heard.push(error?.code) });
+        await until(() => heard.length);
+        await server("fewer");
+        return [heard[0], (await printers).size];
+    """)
+    assert seen == ["too-many-connections", 2]
+
+
+def test_a_token_goes_as_a_subprotocol(run, fake) -> None:
+    offered = []
+    fake.on_open = lambda link: offered.append(link.connection.request.headers["Sec-WebSocket-Protocol"])
+    assert run("return [(await connect({ token: 'rp_x-1' })).size, await code(connect({ token: 'rp x' }))];") == [
+        2,
+        "bad-token",
+    ]
+    assert [[name.strip() for name in value.split(",")] for value in offered] == [
+        ["rawprint.v1", "rawprint.token.rp_x-1"]
+    ]
+
+
 def test_an_origin_that_is_refused_later_ends_what_waits(run, fake) -> None:
     def refuse(link, request) -> None:
         fake.on_open = lambda link: link.connection.close(4403, "not any more")
@@ -1425,6 +1468,9 @@ REFUSALS = [
     ({"secure": False, "permission": "granted"}, "not-running"),
     ({"closeCode": 4403, "opened": True}, "origin-not-allowed"),
     ({"closeCode": 4403, "opened": True, "served": True, "permission": "denied"}, "origin-not-allowed"),
+    ({"closeCode": 4403, "token": "bad-token", "opened": True}, "bad-token"),
+    ({"closeCode": 4429, "opened": True, "permission": "denied"}, "too-many-connections"),
+    ({"closeCode": 4408, "opened": True}, "timeout"),
     ({"closeCode": 1001, "opened": True, "served": True, "permission": "denied"}, "disconnected"),
     ({"opened": True, "permission": "denied"}, "not-running"),
     # A page from this computer is free to reach it, and so is one that is no page.
@@ -1579,6 +1625,21 @@ def test_a_page_of_the_real_server_finds_it_by_itself(server) -> None:
         )
         browser.close()
     assert seen == [["Label", "Receipt"], 1000]
+
+
+def test_pairing_needs_a_page(workshop, server) -> None:
+    """A program on this machine is let in as it is; a server that is older than pairing says that it is."""
+    assert run_js(workshop, server.url, "global", "return R.pair({ url });")["error"] == {
+        "code": "pairing",
+        "message": "There is no code: this page needs none, it is let in.",
+        "hint": "Call connect(), and pair() if it is refused.",
+        "is": "RawprintError",
+    }
+
+
+def test_pairing_with_something_else(run, fake) -> None:
+    seen = run("return [await code(R.pair({ url })), await code(R.pair({ url: 'mailto:x' }))];")
+    assert seen == ["not-running", "bad-address"]
 
 
 # ----------------------------------------------------------------------------------------------------------------------

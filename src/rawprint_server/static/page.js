@@ -1,12 +1,14 @@
-// The page at `/`: what the printers say, a box for raw commands, and what becomes of each job.
+// The page at `/`: what the printers say, a box for raw commands, what becomes of each job, and for this machine's user
+// who may print.
 
 "use strict";
 
-const LIST_MS = 2000; // between two looks at the printers, while somebody can see the page
+const LIST_MS = 2000; // between two looks at the printers, or at who may print, while somebody can see the page
 const JOB_MS = 300; // between two looks at a job that has not ended
 const RETRY_MS = [500, 10000]; // the first and the longest wait before connecting again
 const DOUBTS_SHOWN = 20;
 const JOBS_SHOWN = 10;
+const ASKED_SHOWN = 10;
 
 const SERVER = (location.protocol === "https:" ? "wss://" : "ws://") + location.host;
 
@@ -89,7 +91,7 @@ function sentence(text) {
 }
 
 function errorText(error) {
-  return [error.message.replace(/\.?$/, "."), sentence(error.hint)].filter(Boolean).join(" ");
+  return [sentence(error.message), sentence(error.hint)].filter(Boolean).join(" ");
 }
 
 // The true reasons in words: those that stop the printer, and the harmless rest.
@@ -115,6 +117,13 @@ function sleep(ms) {
   });
 }
 
+// Resolves when somebody can see the page.
+async function seen() {
+  while (document.hidden) {
+    await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
+  }
+}
+
 function showConnection(state, text) {
   $("connection").dataset.state = state;
   say($("connection"), text);
@@ -129,10 +138,7 @@ async function live() {
       showConnection("good", "Connected");
       wait = RETRY_MS[0];
       for (;;) {
-        if (document.hidden) {
-          await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
-          continue;
-        }
+        await seen();
         showPrinters(await server.call("printers.list"));
         showDoubts(await server.call("jobs.list", { state: "uncertain", limit: DOUBTS_SHOWN }));
         await sleep(LIST_MS);
@@ -503,6 +509,110 @@ function makeDoubt(job) {
   return card;
 }
 
+// --- who may print, for who came with a code of `rawprint-server dashboard`
+
+// The right is the connection's: it ends with it, and nothing that could be stolen is kept.
+const keeper = PrinterWebSocket.create();
+
+const KINDS = { status: "see the printers", print: "print", drawer: "open drawers", jobs: "manage jobs" };
+const BY = { configuration: "by the configuration", command: "by command", dashboard: "on this page", paired: "by its code" };
+
+async function keep(code) {
+  $("keeper").hidden = true;
+  say($("keeper-problem"), "");
+  try {
+    await keeper.initialize(SERVER);
+    await keeper.call("admin.enter", { code });
+    for (;;) {
+      showAccess(await keeper.call("admin.access"));
+      await new Promise((resolve) => setTimeout(resolve, LIST_MS));
+      await seen();
+    }
+  } catch (error) {
+    const lost = "The connection was lost. `rawprint-server dashboard` shows again who may print.";
+    say($("keeper-problem"), keeper.isConnected() ? errorText(error) : lost);
+    keeper.resetConnection();
+    shown = "";
+    $("access").hidden = true;
+    $("keeper").hidden = false;
+  }
+}
+
+async function decide(origin, call) {
+  try {
+    say($("access-problem"), "");
+    showAccess(await keeper.call(call, { origin }));
+  } catch (error) {
+    say($("access-problem"), errorText(error));
+  }
+}
+
+let shown = ""; // what is on the page, so that nothing moves under a finger or a screen reader without need
+
+function showAccess(view) {
+  const text = JSON.stringify(view);
+  if (text === shown) {
+    return;
+  }
+  shown = text;
+  const { allowed, denied, asked, tokens, pairing } = view;
+  const newest = asked.slice(-ASKED_SHOWN).reverse();
+  const rows = [
+    ...newest.map(({ origin, at }) => pageRow(origin, "none", "Was refused", `Last ${dateOf(at)}.`, true, true)),
+    ...allowed.map((page) => pageRow(page.origin, "good", "Allowed", grantText(page), false, true)),
+    ...denied.map((origin) => pageRow(origin, "bad", "Stays out", "", true, false)),
+  ];
+  const focused = document.activeElement.closest("#pages li");
+  $("pages").replaceChildren(...rows);
+  if (focused !== null) { // what was pressed has gone: its opposite takes its place
+    const row = rows.find(({ dataset }) => dataset.origin === focused.dataset.origin);
+    (row || $("pages")).querySelector("button")?.focus();
+  }
+  say($("tokens"), [
+    asked.length > ASKED_SHOWN ? `${asked.length - ASKED_SHOWN} more have asked: rawprint-server access list.` : "",
+    tokens.length ? `${tokens.length === 1 ? "Token" : "Tokens"}: ${list(tokens)}.` : "",
+  ].filter(Boolean).join(" "));
+  $("pairing").hidden = pairing === null;
+  say($("pairing-origin"), pairing ? pairing.origin : "");
+  say($("pairing-code"), pairing ? `${pairing.code.slice(0, 3)} ${pairing.code.slice(3)}` : "");
+  $("access").hidden = false;
+}
+
+function pageRow(origin, state, word, text, allow, deny) {
+  const button = (name, call) => {
+    const made = element("button", { type: "button", class: "quiet", "aria-label": `${name} ${origin}` }, name);
+    made.addEventListener("click", () => decide(origin, call));
+    return made;
+  };
+  return element("li", { "data-origin": origin },
+    element("div", { "data-state": state },
+      element("p", { class: "origin" }, origin), element("p", { class: "state" }, word),
+      element("p", { class: "note" }, text)),
+    element("div", { class: "buttons" },
+      ...(allow ? [button("Allow", "admin.allow")] : []), ...(deny ? [button("Deny", "admin.deny")] : [])));
+}
+
+function grantText({ calls, printers, raw, how, at }) {
+  const may = list(Object.keys(KINDS).filter((kind) => calls.includes(kind)).map((kind) => KINDS[kind]));
+  const where = printers ? `, on ${list(printers) || "no printer"} alone` : "";
+  const always = raw ? ", also what changes a printer for good" : "";
+  return `${sentence(BY[how] || how).slice(0, -1)}${at ? `, ${dateOf(at)}` : ""}: may ${may}${where}${always}.`;
+}
+
+function dateOf(text) {
+  return new Date(text).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+}
+
+function takeCode() {
+  const code = new URLSearchParams(location.hash.slice(1)).get("code");
+  if (code !== null) {
+    history.replaceState(null, "", location.pathname + location.search); // it is nobody's business any more
+    if (shown === "") {
+      keep(code);
+    }
+  }
+}
+
 // --- the start
 
 $("example").addEventListener("change", () => {
@@ -523,4 +633,6 @@ $("form").addEventListener("submit", (event) => {
   }
 });
 setExample("tspl");
+window.addEventListener("hashchange", takeCode);
+takeCode();
 live();

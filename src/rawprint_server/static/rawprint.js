@@ -75,10 +75,12 @@
  * @typedef {{ pin?: 2 | 5, id?: string, signal?: AbortSignal }} DrawerOptions
  *
  * `url`: where the server is, ws:// or http:// (default: where this module came from, else this computer).
- * `timeout`: milliseconds until connect() gives up (default 10 000; Infinity is allowed). `onConnection` hears the
- * "connection" events from the first attempt on, so that a page can point at the browser's question.
+ * `token`: what `rawprint-server access token new` printed. `timeout`: milliseconds until connect() gives up (default
+ * 10 000; Infinity is allowed). `onConnection` hears the "connection" events from the first attempt on, so that a page
+ * can point at the browser's question.
  * @typedef {object} ConnectOptions
  * @property {string | URL} [url]
+ * @property {string} [token]
  * @property {number} [timeout]
  * @property {SocketClass} [WebSocket]
  * @property {AbortSignal} [signal]
@@ -87,10 +89,17 @@
  * @typedef {{ connected: boolean, error: RawprintError | null }} ConnectionState
  * @typedef {{ readonly readyState: number, readonly bufferedAmount: number, readonly protocol: string,
  *   send(data: any): void, close(): void, onopen: any, onmessage: any, onclose: any, onerror: any }} Socket
- * @typedef {new (url: string, protocol: string) => Socket} SocketClass
+ * @typedef {new (url: string, protocols: string | string[]) => Socket} SocketClass
+ *
+ * A code that waits to be typed in. `where`: the printer that prints it, or "dashboard", the server's own page.
+ * `seconds`: how long it lives. `enter` resolves when the server has taken it: connect() works from then on. It rejects
+ * with "wrong-code", or with "pairing" where the code is void and pair() has to make a new one. `close` makes it void.
+ * @typedef {{ where: string, seconds: number, enter(code: string): Promise<void>, close(): void }} Pairing
  */
 
 const PROTOCOL = "rawprint.v1";
+const PAIRING = "rawprint.pair.v1";
+const TOKEN = "rawprint.token."; // and the token: a browser lets a page send no headers
 const HOME = "ws://127.0.0.1:8765";
 const OPEN = 1; // WebSocket.OPEN
 
@@ -121,9 +130,9 @@ const takesItsTime = (/** @type {Request} */ { call, params }) =>
 /**
  * What went wrong: `code` is stable and for programs, `message` says it to a person, `hint` how to mend it.
  *
- * The codes of the server, and of this client: not-running, origin-not-allowed, lna-denied, lna-prompt,
- * lna-insecure-page, timeout, disconnected, closed, uncertain, expired, too-large, canceled, backend-missing,
- * bad-address, bad-request, bad-reply, unknown-printer.
+ * The codes of the server, and of this client: not-running, origin-not-allowed, bad-token, token-needed, lna-denied,
+ * lna-prompt, lna-insecure-page, too-many-connections, timeout, disconnected, closed, uncertain, expired, too-large,
+ * canceled, pairing, wrong-code, backend-missing, bad-address, bad-request, bad-reply, unknown-printer.
  */
 export class RawprintError extends Error {
   /**
@@ -145,12 +154,12 @@ export class RawprintError extends Error {
 // Why there is no connection
 
 /**
- * What is known of an attempt to connect that failed, or of a connection that ended. `page` is the host of the page,
- * null outside of a browser; `secure` whether the page is a secure context; `target` the host of the server; `opened`
- * whether the WebSocket opened; `served` whether the server told its state; `pending` whether there is no outcome yet;
+ * What is known of an attempt to connect that failed, or of a connection that ended. `token`: what is wrong with the
+ * token, where that is why it ended. `page` is the host of the page, null outside of a browser; `secure` whether the
+ * page is a secure context; `target` the host of the server; `opened` whether the WebSocket opened; `served` whether the server told its state; `pending` whether there is no outcome yet;
  * `permission` what the browser says of the permission to reach the target (null where it knows none).
- * @typedef {{ closeCode: number, opened: boolean, served: boolean, pending: boolean, page: string | null,
- *   secure: boolean, target: string, permission: PermissionState | null }} Facts
+ * @typedef {{ closeCode: number, token?: "bad-token" | "token-needed" | undefined, opened: boolean, served: boolean,
+ *   pending: boolean, page: string | null, secure: boolean, target: string, permission: PermissionState | null }} Facts
  */
 
 /**
@@ -160,9 +169,15 @@ export class RawprintError extends Error {
  * nearer to the computer than its own only from a secure context and with a permission.
  * @param {Facts} facts
  */
-export function refusal({ closeCode, opened, served, pending, page, secure, target, permission }) {
+export function refusal({ closeCode, token, opened, served, pending, page, secure, target, permission }) {
   if (closeCode === 4403) {
-    return "origin-not-allowed";
+    return token ?? "origin-not-allowed";
+  }
+  if (closeCode === 4429) {
+    return "too-many-connections";
+  }
+  if (closeCode === 4408) {
+    return "timeout";
   }
   if (served) {
     return "disconnected";
@@ -179,7 +194,7 @@ export function refusal({ closeCode, opened, served, pending, page, secure, targ
 }
 
 // No further attempt changes these by itself.
-const FINAL = new Set(["origin-not-allowed", "lna-denied"]);
+const FINAL = new Set(["origin-not-allowed", "bad-token", "token-needed", "lna-denied"]);
 
 /**
  * How far away a host is: 0 this computer, 1 the local network, 2 anywhere.
@@ -225,13 +240,21 @@ async function explain(url, end) {
   const target = new URL(url).hostname;
   const { location: page = null, isSecureContext: secure = true } = globalThis;
   const state = page === null ? null : ((await permission(target))?.state ?? null);
-  const code = refusal({ ...end, closeCode: end.code, page: page && page.hostname, secure, target, permission: state });
+  const [, article] = /^(the|a) token /.exec(end.reason) ?? []; // where it is the page, the reason begins with its origin
+  const token = article === "the" ? "bad-token" : article === "a" ? "token-needed" : undefined;
+  const code = refusal({
+    ...end, closeCode: end.code, token, page: page && page.hostname, secure, target, permission: state,
+  });
   const place = distance(target) === 0 ? "this computer" : "the local network";
   const origin = page?.origin ?? "this program";
   const detail = end.reason || end.code > 1006 ? ` (${[end.code, end.reason].filter(Boolean).join(" ")})` : "";
   const [message, hint] = /** @type {const} */ ({
     "origin-not-allowed": [`The print server refuses this page: ${end.reason || `${origin} is not allowed`}.`,
       `On the print server's machine: rawprint-server access allow ${origin}`],
+    "bad-token": [`The print server refuses this page: ${end.reason}.`,
+      "On the print server's machine: rawprint-server access token new NAME"],
+    "token-needed": [`The print server refuses this page: ${end.reason}.`, "Then give connect() what that printed."],
+    "too-many-connections": [`The print server takes no more connections${detail}.`, "Close other tabs of this page."],
     "lna-denied": [`The browser does not let this page reach the print server on ${place}.`,
       "Allow it in the browser's settings of this site; an iframe needs allow=\"loopback-network; local-network\"."],
     "lna-prompt": [`The browser asks whether this page may reach the print server on ${place}.`,
@@ -239,8 +262,10 @@ async function explain(url, end) {
     "lna-insecure-page": [`The browser lets only https pages reach a print server on ${place}, and this page is none.`,
       "Open the page with https:// instead of http://; on an intranet, see that rawprint-server runs."],
     "disconnected": [`The connection to the print server was lost${detail}.`, "It is being restored."],
-    "timeout": [`The print server at ${url} does not answer${detail}.`,
-      "Check the address, and that no firewall stands between."],
+    "timeout": end.code === 4408
+      ? [`This page was too slow for the print server at ${url}${detail}.`, "Keep its tab awake while it connects."]
+      : [`The print server at ${url} does not answer${detail}.`,
+        "Check the address, and that no firewall stands between."],
     "not-running": end.opened
       ? [`What answers at ${url} does not speak ${PROTOCOL}${detail}.`, "Check the address, or update rawprint-server."]
       : [`No print server answers at ${url}${detail}.`, "Start rawprint-server there, or correct the address."],
@@ -494,6 +519,7 @@ function discard(socket) {
 class Connection {
   #url;
   #Socket;
+  #protocols;
   #hears;
   /** @type {Socket | null} */
   #socket = null;
@@ -517,13 +543,15 @@ class Connection {
   /**
    * @param {string} url
    * @param {SocketClass} Socket
+   * @param {string | undefined} token
    * @param {{ snapshot(data: any): () => void, event(name: unknown, data: any): void,
    *   state(state: ConnectionState): void }} hears Who is told; `snapshot` returns what is to be said of it once the
    *   requests that waited have gone out.
    */
-  constructor(url, Socket, hears) {
+  constructor(url, Socket, token, hears) {
     this.#url = url;
     this.#Socket = Socket;
+    this.#protocols = token === undefined ? PROTOCOL : [PROTOCOL, TOKEN + token];
     this.#hears = hears;
   }
 
@@ -719,7 +747,7 @@ class Connection {
       };
       let stopWaiting = giveUpAfter(OPEN_MS, giveUp);
       try {
-        socket = this.#socket = new this.#Socket(this.#url, PROTOCOL);
+        socket = this.#socket = new this.#Socket(this.#url, this.#protocols);
       } catch (error) {
         end({ reason: String(error) });
         return;
@@ -909,11 +937,12 @@ export class Printers extends Emitter {
   /**
    * @param {string} url
    * @param {SocketClass} Socket
+   * @param {string | undefined} token
    * @internal Use connect().
    */
-  constructor(url, Socket) {
+  constructor(url, Socket, token) {
     super();
-    this.#connection = new Connection(url, Socket, {
+    this.#connection = new Connection(url, Socket, token, {
       snapshot: (data) => this.#adopt(data),
       event: (name, data) => this.#event(name, data),
       state: (state) => this[EMIT]("connection", state),
@@ -1448,14 +1477,100 @@ async function anySocket() {
  * restored without end, until close().
  * @param {ConnectOptions} [options]
  * @returns {Promise<Printers>}
- * @throws {RawprintError} not-running, timeout, origin-not-allowed, lna-denied, lna-prompt, lna-insecure-page,
- *   canceled, bad-address, backend-missing.
+ * @throws {RawprintError} not-running, timeout, origin-not-allowed, bad-token, token-needed, lna-denied, lna-prompt,
+ *   lna-insecure-page, too-many-connections, canceled, bad-address, backend-missing.
  */
-export async function connect({ url = home(), timeout = 10_000, WebSocket, signal, onConnection } = {}) {
-  const printers = new Printers(socketUrl(url), WebSocket ?? (await anySocket()));
+export async function connect({ url = home(), token, timeout = 10_000, WebSocket, signal, onConnection } = {}) {
+  if (token !== undefined && !/^[\w-]+$/.test(token)) {
+    throw new RawprintError("bad-token", "That is no token.", "rawprint-server access token new NAME prints one.");
+  }
+  const printers = new Printers(socketUrl(url), WebSocket ?? (await anySocket()), token);
   if (onConnection) {
     printers.on("connection", onConnection);
   }
   await printers[START](timeout, signal);
   return printers;
+}
+
+/**
+ * For a page that gets "origin-not-allowed": the server prints a code of six digits, and who stands beside it and types
+ * that in lets the page in. It uses up paper, so have somebody ask for it.
+ * @param {Pick<ConnectOptions, "url" | "WebSocket">} [options]
+ * @returns {Promise<Pairing>}
+ * @throws {RawprintError} pairing: there were too many codes, another page waits for its, or this one needs none; the
+ *   printer's error where it does not take it; what connect() says.
+ */
+export async function pair({ url = home(), WebSocket } = {}) {
+  const address = socketUrl(url);
+  const Socket = WebSocket ?? (await anySocket());
+  const none = { code: 1006, reason: "", opened: false, served: false, pending: false };
+  /** @type {Socket} */
+  let socket;
+  try {
+    socket = new Socket(address, PAIRING);
+  } catch (error) {
+    throw await explain(address, { ...none, reason: String(error) });
+  }
+  let opened = false;
+  let begun = false;
+  let count = 0;
+  /** @type {Map<unknown, { resolve(result: any): void, reject(error: unknown): void }>} */
+  const waiting = new Map();
+  /** @type {(how: Partial<End>) => void} */
+  let end = nothing;
+  const over = new Promise((_, reject) => {
+    end = async ({ code = 1006, reason = "", pending = false }) => {
+      discard(socket);
+      reject(begun || code === 1000
+        ? new RawprintError("pairing", `There is no code: ${reason || "the connection has ended"}.`,
+          "Call connect(), and pair() if it is refused.")
+        : await explain(address, { ...none, code, reason, opened, pending }));
+    };
+  });
+  over.catch(nothing); // who asks hears of it
+  const ask = (/** @type {string} */ call, params = {}) =>
+    Promise.race([over, new Promise((resolve, reject) => {
+      waiting.set(++count, { resolve, reject });
+      socket.send(JSON.stringify({ call, uid: count, params }));
+    })]);
+  socket.onclose = end;
+  socket.onerror = () => !opened && end({});
+  socket.onmessage = (/** @type {{ data: unknown }} */ { data }) => {
+    const { uid, result, error } = parse(data) ?? {};
+    waiting.get(uid)?.[error ? "reject" : "resolve"](error ? received(error) : result);
+    waiting.delete(uid);
+  };
+  const stop = giveUpAfter(OPEN_MS, () => end({ pending: true }));
+  try {
+    await Promise.race([over, new Promise((resolve) => {
+      socket.onopen = resolve;
+    })]);
+    opened = true;
+    if (socket.protocol !== PAIRING) { // a server that is older than pairing
+      end({});
+    }
+    const { where, seconds } = await ask("pair.begin");
+    begun = true;
+    return {
+      where,
+      seconds,
+      async enter(code) {
+        try {
+          await ask("pair.enter", { code: String(code) });
+        } catch (error) {
+          if (/** @type {RawprintError} */ (error).code !== "wrong-code") {
+            end({ reason: "it is void" });
+          }
+          throw error;
+        }
+        end({ reason: "it was used" });
+      },
+      close: () => end({ reason: "it was closed from here" }),
+    };
+  } catch (error) {
+    discard(socket);
+    throw error;
+  } finally {
+    stop();
+  }
 }

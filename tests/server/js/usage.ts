@@ -1,7 +1,7 @@
 // How programs use rawprint.js, for the type checker alone: what is wrong here on purpose says so.
 
 import { WebSocket as NodeWebSocket } from "ws";
-import { type Job, type Printer, type Printers, RawprintError, connect, refusal } from "../../../src/rawprint_server/static/rawprint.js";
+import { type Job, type Pairing, type Printer, type Printers, RawprintError, connect, pair, refusal } from "../../../src/rawprint_server/static/rawprint.js";
 
 export async function till(): Promise<void> {
   const printers: Printers = await connect();
@@ -42,6 +42,15 @@ export async function till(): Promise<void> {
   label.reasons["media-empty"] = false;
   // @ts-expect-error A printer has no such state.
   label.state === "ready";
+}
+
+export async function letIn(ask: (where: string, seconds: number) => Promise<string>): Promise<Printers> {
+  const pairing: Pairing = await pair({ url: "ws://localhost:8765" });
+  await pairing.enter(await ask(pairing.where, pairing.seconds)).catch((error: RawprintError) => console.log(error.code));
+  pairing.close();
+  // @ts-expect-error A number would lose its zeros.
+  await pairing.enter(12345);
+  return connect({ token: "rp_0" });
 }
 
 export const inNode = () => connect({ url: "ws://localhost:8765", timeout: Infinity, WebSocket: NodeWebSocket });
