@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
+import textwrap
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,7 +31,8 @@ CODE_SECONDS = 120.0
 TRIES = 5  # wrong codes; then that code is void
 MOST_CODES = 3  # in so many seconds, of all pages: paper is not for everybody to waste
 PER_SECONDS = 600.0
-MESSAGE_BYTES = 1024
+MOST_MESSAGES = 50  # of one connection; a person needs fewer
+LINE = 30  # characters that fit on narrow paper
 
 
 class PairingError(RawprintError):
@@ -110,10 +112,10 @@ class Pairing:
 
 
 def lines(origin: str, code: str) -> tuple[str, ...]:
-    """What stands on the paper."""
+    """What stands on the paper; all of the origin, as its last words say whose it is."""
     return (
         "A web page asks to print here:",
-        origin[:60],
+        *textwrap.wrap(origin, LINE, break_on_hyphens=False),
         f"Code: {code[:3]} {code[3:]}",
         "Type it there if you know the page. 2 minutes.",
     )
@@ -124,6 +126,7 @@ class PairingSession:
 
     Args:
         show: Prints the lines on the printer of that name; returns when they are on their way, or raises RawprintError.
+        record: Writes down a call and its outcome.
     """
 
     def __init__(
@@ -132,27 +135,30 @@ class PairingSession:
         origin: str,
         gate: Gate,
         show: Callable[[str, tuple[str, ...]], Awaitable[None]],
+        record: Callable[[str, str], None],
     ) -> None:
         self._connection = connection
         self._origin = origin
         self._gate = gate
         self._show = show
+        self._record = record
 
     async def serve(self) -> None:
         """Reads and answers, for as long as a code lives."""
         with suppress(ConnectionClosed, TimeoutError):
             async with asyncio.timeout(CODE_SECONDS + 30):
-                async for frame in self._connection:
-                    await self._answer(frame)
+                for _ in range(MOST_MESSAGES):
+                    await self._answer(await self._connection.recv())
         self._gate.pairing.cancel(self._origin)
         await self._connection.close()
 
     async def _answer(self, frame: str | bytes) -> None:
-        uid = messages.NULL
+        uid, name = messages.NULL, ""
         try:
             request = messages.read_request(frame)
             uid = request.uid
-            match messages.read_name(request.call):
+            name = messages.read_name(request.call) or ""
+            match name:
                 case "pair.begin":
                     result: object = await self._begin()
                 case "pair.enter":
@@ -161,20 +167,22 @@ class PairingSession:
                 case _:
                     raise UnknownCall("there is no such call", hint="The calls are: pair.begin, pair.enter.")
         except NotJson as error:
-            await self._refuse(uid, BadRequest(f"the frame is no JSON: {error}"))
+            await self._refuse(name, uid, BadRequest(f"the frame is no JSON: {error}"))
         except RawprintError as error:
-            await self._refuse(uid, error)
+            await self._refuse(name, uid, error)
         else:
+            self._record(name, "ok")
             await self._connection.send(messages.encode(messages.Result(uid=uid, result=result)), text=True)
 
-    async def _refuse(self, uid: Raw, error: RawprintError) -> None:
+    async def _refuse(self, name: str, uid: Raw, error: RawprintError) -> None:
+        self._record(name, error.code)
         await self._connection.send(
             messages.encode(messages.Refusal(uid=uid, error=messages.failure(error))), text=True
         )
 
     async def _begin(self) -> PairingStart:
         where = self._gate.pairs_by
-        if where is None or not is_origin(self._origin) or self._origin == "null":
+        if where is None or not is_origin(self._origin) or self._origin == "null" or self._gate.denied(self._origin):
             raise PairingError(
                 "pages cannot pair here", hint="Name a printer as `pairing` in [access] of the configuration."
             )
@@ -188,5 +196,7 @@ class PairingSession:
         return PairingStart(where=where, seconds=CODE_SECONDS)
 
     async def _enter(self, code: str) -> None:
+        if self._gate.denied(self._origin):  # since the code was shown
+            self._gate.pairing.cancel(self._origin)
         self._gate.pairing.enter(self._origin, code, asyncio.get_running_loop().time())
         await self._gate.change(lambda grants: grants.allow(self._origin, Grant(PAIRED), "paired"))
