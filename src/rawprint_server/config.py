@@ -186,8 +186,8 @@ class LimitsConfig(Struct, frozen=True):
         bytes_per_minute: As that.
         queue_jobs: That wait for one printer: `queue-full`.
         queue_bytes: As that.
-        connections: Of all clients: close code 4429.
-        connections_per_origin: As that, of one page.
+        connections: Of all clients, or fewer where the system gives this process too few files: more are ended without a word.
+        connections_per_origin: Of one page: close code 4429.
         first_frame: How long a `rawprint.v1` client may take to its first message: close code 4408.
     """
 
