@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from http.client import HTTPConnection
 
 import pytest
 from hypothesis import given, settings
@@ -357,7 +358,7 @@ def ends(client, code=4403):
     close = client.ws.protocol
     with suppress(ConnectionClosed):
         while True:
-            client.read()
+            client.ws.recv(5)
     assert close.close_code == code
     assert time.monotonic() - begun < NOTICED
     return close.close_reason
@@ -740,6 +741,47 @@ def test_programs_by_token_alone(home, stack):
     with native(server, "rp_x") as client:
         assert client.ask("printers.find") == ["Label", "Receipt"]
     with native(server, origin=POS) as client:
+        assert client.ask("printers.find") == ["Label", "Receipt"]
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="127.0.0.2 is an address of this machine on Linux alone"
+)
+def test_what_other_machines_reach_takes_a_token(home, stack):
+    """127.0.0.2 stands for an address in the network: it is none of those that the server calls loopback."""
+    home.write_text(home.read_text().replace("[server]", '[server]\nhost = "127.0.0.2"\ninsecure = true'))
+    state = home.parent / "state"
+    with pytest.raises(app.ListenError, match="no token"):
+        stack.enter_context(RunningServer(load(home), state))
+    change(state, lambda before: before.with_token(Token("till", hashed("rp_x"), Grant(printers=frozenset({"Label"})))))
+    server = stack.enter_context(RunningServer(load(home), state))
+    own = f"http://127.0.0.2:{server.port}"
+
+    def get(path, **headers):
+        connection = HTTPConnection("127.0.0.2", server.port, timeout=5)
+        connection.request("GET", path, headers=headers)
+        response = connection.getresponse()
+        response.read()
+        connection.close()
+        return response.status, response.headers["Access-Control-Allow-Origin"]
+
+    for origin in (EVIL, POS, "null"):
+        assert get("/health", Origin=origin) == get("/", Origin=origin) == (403, None)
+    assert get("/health", Origin=EVIL, Authorization="Bearer rp_x") == (403, None)
+    assert get("/health", Origin=POS, Authorization="Bearer rp_x") == (200, POS)
+    assert get("/health", Origin=own) == (200, own)
+    assert get("/")[0] == get("/health")[0] == 200
+    assert get("/metrics")[0] == get("/schema.json")[0] == 403
+    assert get("/metrics", Authorization="Bearer rp_x")[0] == 200
+    url = own.replace("http", "ws")
+    for options in ({}, {"origin": POS}, {"origin": own}, {"additional_headers": {"Authorization": "Bearer rp_y"}}):
+        with server.connect(url, **options) as client:
+            ends(client)
+    with server.connect(url, additional_headers={"Authorization": "Bearer rp_x"}) as client:
+        assert client.ask("printers.find")["result"] == ["Label"]
+    with server.connect(url, origin=EVIL, subprotocols=["rawprint.pair.v1"]) as client:
+        ends(client)
+    with native(server) as client:  # by loopback as ever
         assert client.ask("printers.find") == ["Label", "Receipt"]
 
 
