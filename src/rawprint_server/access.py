@@ -204,13 +204,17 @@ def _of_page(origin: str, token: Token | None, rules: Rules) -> Grant | None:
 
 def _known(presented: str, rules: Rules) -> Token | None:
     digest = hashed(presented)
-    if rules.admin and hmac.compare_digest(digest, rules.admin):
+    if rules.admin and _same(digest, rules.admin):
         return Token("admin", digest, ADMIN)
     found = None
     for token in rules.tokens:  # all of them, so that the time tells nothing
-        if hmac.compare_digest(digest, token.sha256):
+        if _same(digest, token.sha256):
             found = token
     return found
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(), other.encode())  # text that is not ASCII it would not take
 
 
 def hashed(token: str) -> str:

@@ -9,6 +9,7 @@ import http
 import ipaddress
 import logging
 import socket
+import sys
 from collections import Counter
 from functools import partial
 from importlib import resources
@@ -22,7 +23,7 @@ from websockets.protocol import State
 
 from rawprint import JournalError, JournalTaken, RawprintError, __version__, note
 from rawprint_server import messages
-from rawprint_server.access import Asking, Entry, Refusal, host_allowed, own_origins, presented
+from rawprint_server.access import Asking, Entry, Grant, Refusal, host_allowed, own_origins, presented
 from rawprint_server.audit import Audit
 from rawprint_server.certificate import Certificate
 from rawprint_server.config import seconds
@@ -61,6 +62,8 @@ PAIRING_EXPIRES = 60.0  # seconds: a code that cannot be printed soon would be t
 LOOK_EVERY = 1.0  # seconds
 _LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
 _ALL_HOSTS = {"0.0.0.0", "::"}  # noqa: S104 - what the configuration may say
+_NOTHING = Grant(frozenset(), frozenset())
+DESCRIPTORS_KEPT = 256  # of those that this process may have: for printers and files
 PORT_TRIES = 20  # how often a free port is looked for that is free on IPv4 and IPv6
 
 _TYPES = {
@@ -150,7 +153,7 @@ class App:
                 sock=listening,
                 ssl=self._tls.context if remote and self._tls is not None else None,
                 process_request=partial(self._process_request, remote=remote),
-                create_connection=_tracked(self._connections, self._config.limits.connections),
+                create_connection=_tracked(self._connections, _room_for(self._config.limits.connections)),
                 select_subprotocol=_one_of_ours,
                 compression=None,
                 max_size=self._config.server.max_message_bytes,
@@ -264,10 +267,13 @@ class App:
         """Takes over what the command line granted, and a certificate that was renewed, within a second."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            if self._gate.look():
-                self._reconsider()
-            if self._tls is not None:
-                await asyncio.to_thread(self._tls.look)
+            try:
+                if self._gate.look():
+                    self._reconsider()
+                if self._tls is not None:
+                    await asyncio.to_thread(self._tls.look)
+            except Exception:  # what is revoked later must still be noticed
+                log.exception("what was granted could not be looked at")
 
     async def _serve(self, connection: ServerConnection, *, remote: bool) -> None:
         if self._stopping:
@@ -277,7 +283,7 @@ class App:
         asking = _asking(headers, remote=remote)
         entry = self._gate.decide(asking)
         if isinstance(entry, Refusal):
-            await self._turn_away(connection, entry)
+            await self._turn_away(connection, asking, entry)
             return
         if connection.subprotocol == PAIRING:
             await connection.close(1000, "this page needs none, it is let in")
@@ -298,31 +304,34 @@ class App:
             if not self._of_origin[origin]:
                 del self._of_origin[origin]
 
-    async def _turn_away(self, connection: ServerConnection, refusal: Refusal) -> None:
+    async def _turn_away(self, connection: ServerConnection, asking: Asking, refusal: Refusal) -> None:
         """A browser shows a page nothing of a refused handshake, so the handshake is done for the sake of the reason."""
+        address = connection.remote_address
+
+        def record(call: str, outcome: str) -> None:
+            if self._services.audit is not None:
+                self._services.audit.record(
+                    origin=next(iter(asking.origins), None),
+                    address=address[0] if address else None,
+                    token=None,
+                    call=call,
+                    outcome=outcome,
+                )
+
         if refusal.origin is not None and connection.subprotocol == PAIRING and self._gate.pairs_by is not None:
             if self._of_origin[PAIRING] >= MOST_PAIRING:
                 await connection.close(TOO_MANY, "too many pages pair")
                 return
             self._of_origin[PAIRING] += 1
             try:
-                record = partial(self._record, connection, refusal.origin)
                 await PairingSession(connection, refusal.origin, self._gate, self._show, record).serve()
             finally:
                 self._of_origin[PAIRING] -= 1
             return
         if refusal.origin is not None:
             self._gate.note_refused(refusal.origin)
-        self._record(connection, refusal.origin, "connect", refusal.code)
+        record("connect", refusal.code)
         await connection.close(FORBIDDEN, _close_reason(refusal))
-
-    def _record(self, connection: ServerConnection, origin: str | None, call: str, outcome: str) -> None:
-        """Writes down what became of somebody who is not let in, or not yet."""
-        address = connection.remote_address
-        if self._services.audit is not None:
-            self._services.audit.record(
-                origin=origin, address=address[0] if address else None, token=None, call=call, outcome=outcome
-            )
 
     async def _show(self, printer: str, lines: tuple[str, ...]) -> None:
         """Prints a note."""
@@ -389,9 +398,11 @@ class App:
         if isinstance(entry, Refusal) and path not in _SCRIPTS:
             if entry.origin is not None:
                 return _response(403, "This origin is not allowed: rawprint-server access allow\n")
+            if origins and origins[0] not in self._gate.own:  # it comes with no token, or with a wrong one
+                return _response(403, f"{entry.reason}\n")
             if path not in self._files and path != "/health":
                 return _response(403, f"{entry.reason}\n")
-        response = self._route(request)
+        response = self._route(request, entry.grant if isinstance(entry, Entry) else _NOTHING)
         if path in _SHARED and response.status_code in {200, 204}:
             response.headers["Vary"] = "Origin"
             if origins:
@@ -400,7 +411,7 @@ class App:
             response.body = b""
         return response
 
-    def _route(self, request: Request) -> Response:
+    def _route(self, request: Request, grant: Grant) -> Response:
         if request.method == "OPTIONS" and _path(request) in _SHARED:
             response = _response(204, "")
             response.headers["Access-Control-Allow-Methods"] = "GET, HEAD"
@@ -425,9 +436,11 @@ class App:
 
             return _response(200, document(), "application/json")
         if path == "/metrics":
+            if "status" not in grant.calls:
+                return _response(403, "This needs 'status', which was not granted.\n")
             from rawprint_server.metrics import exposition  # noqa: PLC0415 - a server that nobody scrapes does without
 
-            return _response(200, *exposition(self._counts()))
+            return _response(200, *exposition(self._counts(grant)))
         if path in self._files:
             body, content_type = self._files[path]
             response = _response(200, body, content_type)
@@ -437,13 +450,13 @@ class App:
             return response
         return _response(404, "There is nothing here.\n")
 
-    def _counts(self) -> Counts:
+    def _counts(self, grant: Grant) -> Counts:
         return Counts(
             clients=len(self._sessions),
             connections_total=self._let_in,
             calls=self._services.statistics.calls,
             cut_off_total=self._services.statistics.cut_off,
-            printers=self._hub.counts(),
+            printers={name: counts for name, counts in self._hub.counts().items() if grant.covers(name)},
             started=self._hub.server().started.timestamp(),
             version=__version__,
         )
@@ -520,6 +533,21 @@ def _tracked(connections: set[ServerConnection], most: int) -> type[ServerConnec
             super().connection_lost(exc)
 
     return Tracked
+
+
+def _room_for(connections: int) -> int:
+    """So many connections, or as many as leave enough descriptors for the printers' own: without one nothing prints."""
+    if sys.platform == "win32":
+        return connections
+    import resource  # noqa: PLC0415 - Windows has none
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return connections
+    room = max(soft - DESCRIPTORS_KEPT, soft // 2)
+    if room < connections:
+        log.warning("at most %d clients are served: the system gives this process no more files (ulimit -n)", room)
+    return min(connections, room)
 
 
 def _listen(port: int) -> list[socket.socket]:

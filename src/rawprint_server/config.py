@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 256 * 1024  # thousands of printers
 MAX_MISTAKES = 100  # more are not looked for
 MAX_NAME = 200  # characters of a printer's name
+MAX_ORIGIN = 300  # characters; a host has at most 253
 MAX_SHOWN = 80  # characters of a value that a message repeats
 
 # An origin as browsers write it: scheme and host in small ASCII letters, a port only where it is not the scheme's own.
@@ -187,8 +188,8 @@ class LimitsConfig(Struct, frozen=True):
         bytes_per_minute: As that.
         queue_jobs: That wait for one printer: `queue-full`.
         queue_bytes: As that.
-        connections: Of all clients: close code 4429.
-        connections_per_origin: As that, of one page.
+        connections: Of all clients, or fewer where the system gives this process too few files: more are ended without a word.
+        connections_per_origin: Of one page: close code 4429.
         first_frame: How long a `rawprint.v1` client may take to its first message: close code 4408.
     """
 
@@ -591,6 +592,8 @@ def is_origin(origin: str) -> bool:
     """Whether it is an origin as browsers send it, `null` included."""
     if origin == "null":
         return True
+    if len(origin) > MAX_ORIGIN:
+        return False
     port = origin.rpartition(":")[2]
     too_high = port.isdecimal() and int(port[:6]) > 65535
     own_port = origin.endswith(_OWN_PORT.get(origin.partition(":")[0], "\0"))

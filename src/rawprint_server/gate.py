@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from contextlib import suppress
+from functools import partial, reduce
 from typing import TYPE_CHECKING
 
 from rawprint_server import grants
@@ -15,7 +17,7 @@ from rawprint_server.messages import PairingView
 from rawprint_server.pairing import Pairing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from rawprint_server.config import AccessConfig
@@ -25,6 +27,7 @@ log = logging.getLogger(__name__)
 REFUSED_EVERY = 60.0  # seconds between two notes about the same refused origin
 REFUSED_KEPT = 100  # origins of which that is remembered
 ORIGIN_LOGGED = 100  # characters of an origin that are logged
+NOTE_EVERY = 1.0  # seconds between two writes of who asked
 CODE_SECONDS = 60.0  # so long the dashboard's one-time code lives
 
 
@@ -37,7 +40,7 @@ class Gate:
     Attributes:
         own: Origins of the server's own pages.
         pairing: The codes with which pages let themselves in.
-        on_change: Called when what is granted has changed: some that are connected may do less now, or more.
+        on_change: Called when the rules have changed: some that are connected may do less now, or more.
     """
 
     def __init__(self, config: AccessConfig, folder: Path | None) -> None:
@@ -49,7 +52,10 @@ class Gate:
         self.own: frozenset[str] = frozenset()
         self._rules = Rules()
         self._refused: dict[str, float] = {}  # origin -> when it was last noted
-        self._noting: set[asyncio.Future[Grants]] = set()
+        self._asking: dict[str, None] = {}  # origins of which it is not on the disk yet that they asked
+        self._noting: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
+        self._changing = asyncio.Lock()
         self._codes: dict[str, float] = {}  # one-time codes of the dashboard -> until when (loop time)
         self.pairing = Pairing()
         self.on_change: Callable[[], None] = lambda: None
@@ -85,7 +91,7 @@ class Gate:
             self._grants = grants.read(self._folder)
         except GrantsError as error:  # as it cannot be known who may, nobody may by it
             log.warning("nobody is let in but by the configuration: %s. %s", error.message, error.hint)
-            self._grants = Grants()
+            self._grants = Grants(denied=self._grants.denied)
         self._make_rules()
         return True
 
@@ -120,13 +126,20 @@ class Gate:
         Raises:
             GrantsError: It cannot be written.
         """
-        if self._folder is None:
-            self._grants = how(self._grants)
-        else:
-            self._grants = await asyncio.to_thread(grants.change, self._folder, how)
-            self._signature = grants.signature(self._folder)
-        self._make_rules()
-        self.on_change()
+        before = self._rules
+        async with self._changing:  # else what was read first could be taken over last
+            if self._folder is None:
+                self._grants = how(self._grants)
+            else:
+                # The next look reads it again: somebody else may have changed it since.
+                self._grants = await asyncio.to_thread(grants.change, self._folder, how)
+            self._make_rules()
+        if self._rules != before:
+            self.on_change()
+
+    def denied(self, origin: str) -> bool:
+        """Whether somebody has said that the page stays out."""
+        return origin in self._rules.denied
 
     def note_refused(self, origin: str) -> None:
         """Logs a refused page, and keeps that it asked, once a minute, however often it comes back."""
@@ -138,22 +151,30 @@ class Gate:
             self._refused.clear()
         self._refused[name] = now
         log.warning("refused the page %r: `rawprint-server access allow` lets it in", name)
-        if is_origin(origin) and origin not in self._grants.denied:
-            noting = asyncio.ensure_future(self._note(origin))
-            self._noting.add(noting)
-            noting.add_done_callback(self._noting.discard)
+        if is_origin(origin) and not self.denied(origin):
+            if len(self._asking) >= grants.MOST_ASKED:
+                del self._asking[next(iter(self._asking))]
+            self._asking[origin] = None
+            if self._noting is None or self._noting.done():
+                self._noting = asyncio.create_task(self._note())
 
-    async def _note(self, origin: str) -> Grants:
-        try:
-            await self.change(lambda grants: grants.ask(origin))
-        except GrantsError as error:
-            log.warning("it is not kept that the page asked: %s", error.message)
-        return self._grants
+    async def _note(self) -> None:
+        """Writes down who asked, all at once and not too often: names are cheap, and a page may come by very many."""
+        while self._asking:
+            origins, self._asking = tuple(self._asking), {}
+            try:
+                await self.change(partial(_asked, origins))
+            except GrantsError as error:
+                log.warning("it is not kept that pages asked: %s", error.message)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(NOTE_EVERY):
+                    await self._closing.wait()
 
     async def close(self) -> None:
         """Waits for what is being written."""
-        if self._noting:
-            await asyncio.wait(self._noting)
+        self._closing.set()
+        if self._noting is not None:
+            await self._noting
 
     # -- the dashboard's administrator ---------------------------------------------------------------------------
 
@@ -181,3 +202,7 @@ class Gate:
             programs=self._config.programs,
             admin=self._admin,
         )
+
+
+def _asked(origins: Iterable[str], grants: Grants) -> Grants:
+    return reduce(Grants.ask, origins, grants)

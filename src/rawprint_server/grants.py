@@ -67,7 +67,8 @@ class Grants(Struct, frozen=True):
 
     def deny(self, origin: str) -> Grants:
         """With the origin kept out, whatever the configuration says."""
-        return self._without(origin)._with(denied=(*self.denied, origin)[-MOST:])
+        without = self._without(origin)
+        return without._with(denied=(*without.denied, origin)[-MOST:])
 
     def forget(self, origin: str) -> Grants:
         """Neither let in nor kept out: as if nobody had said anything."""
@@ -132,7 +133,7 @@ def read(folder: Path) -> Grants:
         return Grants()
     except OSError as error:
         raise GrantsError(f"cannot read {path}: {error.strerror}", hint="This user must be able to.") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise GrantsError(f"{path} is damaged: {error}", hint="Remove it, and allow again who may.") from error
 
 
@@ -148,7 +149,10 @@ def change(folder: Path, how: Callable[[Grants], Grants]) -> Grants:
             before = read(folder)
             after = how(before)
             if after != before:
-                files.replace(folder / GRANTS_FILE, msgspec.json.format(msgspec.json.encode(after)) + b"\n", 0o600)
+                content = msgspec.json.format(msgspec.json.encode(after)) + b"\n"
+                if len(content) > MAX_BYTES:  # it could not be read again, and nobody would be let in
+                    raise GrantsError("too much has been granted", hint="Take back what nobody needs, then try again.")
+                files.replace(folder / GRANTS_FILE, content, 0o600)
             return after
     except OSError as error:
         raise GrantsError(

@@ -1206,8 +1206,12 @@ class Hub:
         try:
             return self._printers[name]
         except KeyError:
-            names = ", ".join(self._printers) or "none"
-            raise UnknownPrinter(f"no printer is named {name[:100]!r}", hint=f"The printers are: {names}.") from None
+            raise self.unknown_printer(name) from None
+
+    def unknown_printer(self, name: str, among: frozenset[str] | None = None) -> UnknownPrinter:
+        """The error of a printer that is not there; of those that are, it names only those."""
+        names = ", ".join(each for each in self._printers if among is None or each in among) or "none"
+        return UnknownPrinter(f"no printer is named {name[:100]!r}", hint=f"The printers are: {names}.")
 
     def unknown_job(self, id: str) -> UnknownJob:
         """The error of a job that is not there."""

@@ -226,7 +226,9 @@ def drawer_open(call: Call, /) -> JobView | Awaitable[JobView]:
     """Opens the cash drawer at the printer, within some seconds or not at all."""
     params = read(call.params, DrawerParams)
     options = params.options or DrawerOptions()
-    job = call.hub.open_drawer(call.printer(params), params.pin, options.id)
+    name = call.printer(params)
+    call.client.charge_job(0)
+    job = call.hub.open_drawer(name, params.pin, options.id)
     call.about.job = job.id
     return _answer(call.hub, job, options.wait)
 

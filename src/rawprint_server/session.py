@@ -45,7 +45,7 @@ FRAMES_IN_TURN = 32
 TOO_SLOW = 4408  # close code
 
 # Calls that print nothing and change nothing.
-QUESTIONS = frozenset(call for call, kind in NEEDS.items() if kind == "status") | {
+QUESTIONS = frozenset(call for call, kind in NEEDS.items() if kind == "status" and call != "admin.enter") | {
     "jobs.get",
     "jobs.list",
     "admin.access",
@@ -117,7 +117,10 @@ class Client:
         Raises:
             NotGranted: It may not.
         """
-        if not self.entry.grant.covers(name):
+        grant = self.entry.grant
+        if grant.printers is not None and name in grant.printers and name not in self.hub.names():
+            raise self.hub.unknown_printer(name, grant.printers)  # the others' names are not for it
+        if not grant.covers(name):
             raise NotGranted(
                 f"the printer {name[:100]!r} was not granted", hint=self._remedy(f"--printer {json.dumps(name[:100])}")
             )
@@ -156,8 +159,16 @@ class Client:
         self.fits(len(data))
         if not grant.raw:
             check_commands(data, self.hub.language(printer), self.hub.refuses(printer), drawer="drawer" in grant.calls)
+        self.charge_job(len(data))
+
+    def charge_job(self, size: int) -> None:
+        """Counts a job of so many bytes.
+
+        Raises:
+            RateLimited: There were too many before.
+        """
         if self.entry.origin is not None or self.entry.token is not None:
-            self._services.meter.charge(self.entry.who, len(data), time.monotonic())
+            self._services.meter.charge(self.entry.who, size, time.monotonic())
 
     @property
     def audits(self) -> bool:
@@ -270,7 +281,9 @@ class Session:
         if before.grant == ADMIN and entry.origin is not None and entry.origin in self._client.gate.own:
             return  # it has used its code
         self._client.entry = entry
-        if before.grant.printers != entry.grant.printers:
+        if "status" not in entry.grant.calls:
+            self._client.unsubscribe()
+        elif before.grant.printers != entry.grant.printers:
             self._client.narrow()
 
     async def serve(self) -> None:

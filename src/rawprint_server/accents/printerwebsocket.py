@@ -121,12 +121,13 @@ class PrinterWebSocket:
         """
         params = messages.read(request.params, PrintParams)
         name = printer_name(params)
+        call = self._call(request)
+        if name is not None:
+            call.printer(params)  # before its encoding could tell of it
         data = self._payload(params.data, self._encoding(name))
         if name is None or not data:
             await self._reply(ErrorReply(uid=request.uid, message="Invalid printer or TSPL data"))
             return
-        call = self._call(request)
-        call.printer(params)
         self._client.charge(data, name)
         id = None if params.options is None else params.options.id
         await self._reply(messages.PrintNotice(uid=request.uid, status=f"Printing job started on {name}"))
