@@ -78,6 +78,11 @@ class Grant(Struct, frozen=True):
         """Whether the printer is one of those that are granted."""
         return self.printers is None or printer in self.printers
 
+    @property
+    def sees_jobs(self) -> bool:
+        """Whether it hears of jobs: who prints hears how its own fare, and so of all on those printers."""
+        return not self.calls.isdisjoint({"print", "jobs"})
+
     def __and__(self, other: Grant) -> Grant:
         printers = self.printers if other.printers is None else other.printers
         if self.printers is not None and other.printers is not None:
@@ -177,7 +182,9 @@ def decide(asking: Asking, rules: Rules) -> Entry | Refusal:
     token = None
     if asking.token is not None:
         token = _known(asking.token, rules)
-        if token is None or (token.origin is not None and token.origin != origin):
+        wrong = token is None or (token.origin is not None and token.origin != origin)
+        # Who has read the administrator's file is on this machine.
+        if token is None or wrong or (asking.remote and "admin" in token.grant.calls):
             return Refusal("bad-token", "the token is not known, or is another page's")
     elif asking.remote or (origin is None and rules.programs == "token"):
         return Refusal("token-needed", "a token is needed: rawprint-server access token new NAME")

@@ -262,7 +262,7 @@ class Hub:
         self._pending = 0  # jobs that have not begun, of all printers
         self._known: dict[str, _Known] = {}
         self._ended: dict[bool, deque[str]] = {True: deque(), False: deque()}  # named or not -> ids
-        self._listeners: dict[Listener, frozenset[str] | None] = {}  # and the printers that it may hear of; None: all
+        self._listeners: dict[Listener, tuple[frozenset[str] | None, bool]] = {}  # and what it may hear of
         self._leaving: set[_Printer] = set()  # no longer configured, and not through with their jobs
         self._background: set[asyncio.Task[None]] = set()
         self._trim: asyncio.TimerHandle | None = None
@@ -733,8 +733,8 @@ class Hub:
             self._unnamed,
         )
 
-    def snapshot(self, printers: frozenset[str] | None = None) -> Snapshot:
-        """Everything known, or all that is known of these printers, as it fits to the events from here on."""
+    def snapshot(self, printers: frozenset[str] | None = None, *, jobs: bool = True) -> Snapshot:
+        """Everything known, or what is known of these printers, with or without jobs, as it fits to the events from here on."""
         live = [known.view for p in (*self._printers.values(), *self._leaving) for known in p.live.values()]
         last = [self._known[id].view for ids in self._ended.values() for id in islice(reversed(ids), SNAPSHOT_JOBS)]
         ended = sorted(last, key=lambda job: job.ended or job.created)[-SNAPSHOT_JOBS:]
@@ -742,14 +742,20 @@ class Hub:
             _narrowed(self.server(), printers),
             [printer.view() for name, printer in self._printers.items() if printers is None or name in printers],
             sorted(
-                (job for job in ended + live if printers is None or job.printer in printers),
+                (job for job in ended + live if jobs and (printers is None or job.printer in printers)),
                 key=lambda job: job.created,
             ),
         )
 
-    def subscribe(self, listener: Listener, printers: frozenset[str] | None = None) -> None:
-        """Calls the listener with every event from here on, or with those of these printers, encoded; it must not block."""
-        self._listeners[listener] = printers
+    def subscribe(self, listener: Listener, printers: frozenset[str] | None = None, *, jobs: bool = True) -> None:
+        """Calls the listener with every event from here on, or with those of these printers, encoded; it must not block.
+
+        Args:
+            listener: Called on the event loop.
+            printers: Names; None: all.
+            jobs: Whether it hears of jobs.
+        """
+        self._listeners[listener] = printers, jobs
         if len(self._listeners) == 1:
             if self._cables is not None:
                 self._cables.look()
@@ -1192,7 +1198,9 @@ class Hub:
     def _tell(self, event: messages.PrinterEvent | messages.JobEvent | messages.ServerEvent) -> None:
         if self._listeners:
             frame = messages.encode(event)
-            for listener, printers in tuple(self._listeners.items()):
+            for listener, (printers, jobs) in tuple(self._listeners.items()):
+                if isinstance(event, messages.JobEvent) and not jobs:
+                    continue
                 if printers is None:
                     listener(frame)
                 elif isinstance(event, messages.ServerEvent):

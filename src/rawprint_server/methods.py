@@ -252,7 +252,11 @@ async def jobs_cancel(call: Call, /) -> JobView:
 async def jobs_resolve(call: Call, /) -> JobView:
     """Settles an uncertain job."""
     params = read(call.params, ResolveParams)
-    return await call.hub.resolve(call.job(params.id).id, params.action)
+    job = call.job(params.id)
+    if params.action == "print-again":  # what it holds was looked through when it was first sent
+        call.client.need("print")
+        call.client.charge_job(job.bytes_total)
+    return await call.hub.resolve(job.id, params.action)
 
 
 def subscribe(call: Call, /) -> Snapshot:

@@ -236,14 +236,14 @@ class Client:
 
     def subscribe(self) -> Snapshot:
         """Everything known; from here on the client hears of every change."""
-        printers = self.entry.grant.printers
-        self.hub.subscribe(self.send, printers)
-        return self.hub.snapshot(printers)
+        grant = self.entry.grant
+        self.hub.subscribe(self.send, grant.printers, jobs=grant.sees_jobs)
+        return self.hub.snapshot(grant.printers, jobs=grant.sees_jobs)
 
     def narrow(self) -> None:
         """It may see other printers than before: what it hears from here on is of those."""
         if self.hub.unsubscribe(self.send):
-            self.hub.subscribe(self.send, self.entry.grant.printers)
+            self.hub.subscribe(self.send, self.entry.grant.printers, jobs=self.entry.grant.sees_jobs)
 
     def unsubscribe(self) -> None:
         """The client hears of no change any more."""
@@ -283,7 +283,7 @@ class Session:
         self._client.entry = entry
         if "status" not in entry.grant.calls:
             self._client.unsubscribe()
-        elif before.grant.printers != entry.grant.printers:
+        elif (before.grant.printers, before.grant.sees_jobs) != (entry.grant.printers, entry.grant.sees_jobs):
             self._client.narrow()
 
     async def serve(self) -> None:

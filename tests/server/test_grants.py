@@ -539,6 +539,25 @@ def test_who_may_use_one_printer_does_not_hear_of_others(running, access):
     assert [one["error"]["code"] for one in theirs] == ["not-granted"]
 
 
+def test_who_neither_prints_nor_sees_jobs_hears_of_none(running, access):
+    access("allow", POS, "--calls", "status")
+    soon(lambda: running.app._gate._rules.allowed[POS].calls == {"status"})
+    with running.native() as program, native(running, origin=POS) as client:
+        program.print("Label", "x\n", id="before", wait="ended")
+        assert client.ask("subscribe")["jobs"] == []
+        program.print("Label", "x\n", id="after", wait="ended")
+        assert not any(event["event"] == "job" for event in client.settled())
+
+
+def test_printing_again_takes_the_right_to_print(running, access):
+    access("allow", POS, "--calls", "status,jobs")
+    soon(lambda: running.app._gate._rules.allowed[POS].calls == {"status", "jobs"})
+    with running.native() as program, native(running, origin=POS) as client:
+        program.print("Label", "x\n", id="theirs", wait="ended")
+        assert client.refusal("jobs.resolve", id="theirs", action="print-again").code == "not-granted"
+        assert client.refusal("jobs.resolve", id="theirs", action="discard").code == "not-uncertain"
+
+
 def test_metrics_tell_a_token_of_its_printers(running, access):
     def scrape(secret):
         status, _, body = running.http(["GET /metrics", f"Authorization: Bearer {secret}"])
@@ -781,6 +800,9 @@ def test_what_other_machines_reach_takes_a_token(home, stack):
     with server.connect(url, additional_headers={"Authorization": "Bearer rp_x"}) as client:
         assert client.ask("printers.find")["result"] == ["Label"]
     with server.connect(url, origin=EVIL, subprotocols=["rawprint.pair.v1"]) as client:
+        ends(client)
+    secret = (state / "admin.token").read_text().strip()  # whoever has read that is on this machine
+    with server.connect(url, additional_headers={"Authorization": f"Bearer {secret}"}) as client:
         ends(client)
     with native(server) as client:  # by loopback as ever
         assert client.ask("printers.find") == ["Label", "Receipt"]
