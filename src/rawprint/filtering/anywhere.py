@@ -38,7 +38,7 @@ WORDS = (
         "ZDOC, JSON configuration",
     ),
 )
-_CANDIDATES = candidates(WORDS)
+_SEARCHES = tuple(expression.search for expression, _ in candidates(WORDS))
 
 # Where the language is not known, images cannot be told from commands: only what is too long to be an accident.
 UNAMBIGUOUS = (
@@ -60,7 +60,10 @@ UNAMBIGUOUS = (
 
 def words(job: bytes) -> tuple[Row, ...]:
     """The rows whose words a job might have; mostly none."""
-    return WORDS if any(expression.search(job) for expression, _ in _CANDIDATES) else ()
+    for search in _SEARCHES:  # a loop, for it takes half as long as `any`
+        if search(job):
+            return WORDS
+    return ()
 
 
 def notable(job: bytes) -> Iterator[NotableCommand]:
