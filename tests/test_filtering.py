@@ -219,8 +219,12 @@ CLEAN = [
     ("star", b"\x1bb412\x50abc\x1e\x1b#*\n\x00\x1b\x1d\x03\x01\x00\x00\x1b\x06\x01\x1b\x1ea\x03"),
     ("star", b"\x1b\x1d)U\x02\x000\x01\x1b\x1cp\x01\x00\x1b\x1d\x19\x11\x01\x02\x03\x04"),
     ("tspl", b"SIZE 40 mm,30 mm\r\nGAP 2 mm,0\r\nDENSITY 8\r\nSPEED 4\r\nDIRECTION 1\r\nCLS\r\nPRINT 1\r\n"),
-    ("tspl", BITMAP + b'\nKILL "*.*"\r\nEOP\r\nMOV' + b"PRINT 1\r\n"),
-    ("tspl", b'BITMAP 0,0,4,90,0,\nKILL "*.*"\r\n'),
+    ("tspl", b"CLS\r\n" + BITMAP + b'\nKILL "*.*"\r\nEOP\r\nMOV' + b"PRINT 1\r\n"),
+    *(
+        ("tspl", b"CLS\r\nPRINT 1\r\n" + end)
+        for end in (b"PRINT 1", b"CLS", b"EOJ", b"SET TEAR ON", b"FEED 10 ", b'TEXT 0,0,"3",0,1,1,"KI"', b'""', b"HOME")
+    ),
+    ("tspl", b"CLS\r\n" + BITMAP + b'\n"KILL "*.*"\r\nEOP BI'),  # ends with the image
     ("tspl", b'TEXT 10,10,"3",0,1,1,"KILL MOVE DOWNLOAD EOP SET COM1 FORMAT"\r\n'),
     ("tspl", b'TEXT 10,10,"3",0,1,1,"BITMAP 0,0,4,5,0,"\r\nPRINT 1\r\n'),
     (
@@ -233,7 +237,6 @@ CLEAN = [
     ("zpl", b"~DGR:A.GRF,8,1,0011223344556677^XA^FO0,0^XGR:A.GRF,1,1^FS^XZ^XA^IDR:A.GRF^FS^XZ"),
     ("zpl", b"~DGA.GRF,8,1,00^XA^DFR:F.ZPL^FS^XZ^XA^XFR:F.ZPL^FS^XZ"),
     ("zpl", GFB + b"~JR^JUF^KP1234^^~" + b"^FS^XZ"),
-    ("zpl", GFB + b"~JR"),
     ("zpl", b"^XA^GFC,7,16,4,~JR^KP1^FS^XZ"),
     ("zpl", b"^XA^GFA,8,8,1,00FF00FF00FF00FF^FS^XZ^XA^BY2^BCN,60,Y^FD123^FS^XZ"),
     ("zpl", b'! U1 getvar "device.languages"\r\n{}{"device.host_status":null}~HS\r\n~HI~JA~JX~PS~JC'),

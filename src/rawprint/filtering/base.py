@@ -9,7 +9,7 @@ from heapq import heappop, heappush, merge
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 KINDS = ("firmware", "storage", "settings", "language", "maintenance", "unfinished", "drawer")
 """What a command does: replaces or runs programs; writes or deletes what stays in the printer; changes what it is set to; makes it
@@ -51,6 +51,14 @@ class Row(NamedTuple):
     pattern: bytes
     source: str
     plausible: bytes = b""
+
+
+def begun(parts: Sequence[bytes]) -> bytes:
+    """An expression of what may be the beginning of a command, all of it included; `parts` are expressions, one behind the other."""
+    whole = parts[-1]
+    for part in reversed(parts[:-1]):
+        whole = part + b"(?:" + whole + b")?"
+    return whole
 
 
 def pattern(rows: tuple[Row, ...], *, plausible: bool = False) -> re.Pattern[bytes]:
@@ -119,7 +127,11 @@ def plainly(leads: bytes, fixed: Iterable[bytes]) -> re.Pattern[bytes]:
 def fixed_commands(parameters: Mapping[bytes, Mapping[int, bytes]]) -> Iterator[bytes]:
     """Expressions of commands with so many bytes of parameters: how they begin -> count -> their letters."""
     for begin, rows in parameters.items():
-        kinds = (b"[%b]" % b"".join(rb"\x%02x" % each for each in rows[count]) + b"." * count for count in rows if rows[count])
+        kinds = (
+            b"[%b]" % b"".join(rb"\x%02x" % each for each in rows[count]) + b"." * count
+            for count in rows
+            if rows[count]
+        )
         yield re.escape(begin) + b"(?:" + b"|".join(kinds) + b")"
 
 
