@@ -157,7 +157,7 @@ def _end(job: bytes, at: int) -> Ends:
             return Ends(at + {b"0": 5, b"1": 9, b"2": 5}.get(job[at + 2 : at + 3], 3))
         case b"\x1dD" if b"BM".startswith(job[at + 9 : at + 11]):
             return Ends(at + 9 + max(little(job, at + 11, 4), 6), cut=len(job) < at + 15)
-    return unknown(_LEAD, job, at)
+    return unknown(_LEAD, job, at)._replace(cut=len(job) == at + 2)  # those without parameters are known
 
 
 _IMAGES = frozenset({b"0p", b"0q", b"0C", b"0D", b"0S", b"0T"})  # GS ( L: the functions that bring an image

@@ -75,7 +75,7 @@ _OTHERS = (
     UEL,
 )
 # What shows, in a text without spaces and in capitals, that one of these rows may stand in it.
-_NEEDLES = tuple(b"DOWNLOAD EOP KILL MOVE COPY RUN FORMAT INITIALPRINTER SET NET WLAN BT WIFI ~!D \x1b! \x1b%".split())
+_NEEDLES = re.compile(b"DOWNLOAD|EOP|KILL|MOVE|COPY|RUN|FORMAT|INITIALPRINTER|SET|NET|WLAN|BT|WIFI|~!D|\x1b[!%]")
 _CAPITALS = bytes.maketrans(bytes(range(97, 123)), bytes(range(65, 91)))
 _SKIPPED = b" \t\0"
 
@@ -84,6 +84,9 @@ _LETTERS = rb"[ \t\x00]*".join(b"[%c%c]" % (each, each + 32) for each in b"BITMA
 _HEADER = _LETTERS + rb"[^\",\r\n]{0,40}(?:,[^\",\r\n]{0,40}){3},[^\",\r\n]{0,40},"
 _IMAGE = re.compile(_HEADER)
 _EXACT = b"BITMAP"
+_USUAL = re.compile(
+    rb"BITMAP -?[0-9]{1,5},-?[0-9]{1,5},([0-9]{1,3}),([0-9]{1,4}),[012],"
+)  # within the limits but for 512 bytes
 _BEFORE = 64  # spaces before it on its line
 _WIDTH_MOST, _HEIGHT_MOST = (
     512,
@@ -128,6 +131,9 @@ def _expression(others: tuple[Row, ...], *, strings: bool, alone: bool = True) -
 
 def _size(header: bytes) -> int:
     """How many bytes follow this BITMAP; -1 where it cannot be told, or the printer may not take it."""
+    if usual := _USUAL.fullmatch(header):
+        columns = int(usual[1])
+        return columns * int(usual[2]) if columns <= _WIDTH_MOST else -1
     _, _, width, height, mode, _ = (each.translate(None, _SKIPPED) for each in header.split(b","))
     if not (width.isdigit() and height.isdigit() and mode in _MODES):
         return -1
@@ -147,7 +153,7 @@ def _heads_line(job: bytes, base: int, at: int) -> bool:
 
 def _opens(job: bytes, at: int) -> bool:
     """Whether a command that stands here is the job's first, which may be joined to a line that the job before left open."""
-    return at < _BEFORE and not job[:at].strip(_SKIPPED)
+    return at <= _BEFORE and not job[:at].strip(_SKIPPED)
 
 
 def _half(job: bytes, base: int) -> NotableCommand | None:
@@ -156,7 +162,9 @@ def _half(job: bytes, base: int) -> NotableCommand | None:
         return None
     start = max(job.rfind(b"\n", base), job.rfind(b"\r", base), base - 1) + 1
     line = job[start:]
-    if line.count(b'"') % 2:  # whatever is in it, the next job's strings might be read as what is between them
+    # The next job's strings might be read as what is between them. In an earlier line that cannot be: there T6 holds, by which a line
+    # ends its string; pages that write inches with a quotation mark are not to be refused for it.
+    if line.count(b'"') % 2 or b'\\["' in line:
         return NotableCommand(start + line.rindex(b'"'), '"', "unfinished")
     # A string is as long as before, so that offsets stay; it is only looked through for the end of it all.
     found = _HALF.search(_STRINGS.sub(lambda string: b'"' * len(string[0]), line))
@@ -168,7 +176,7 @@ def _half(job: bytes, base: int) -> NotableCommand | None:
 def _clean(text: bytes) -> bool:
     """Whether no row can be found here, and every string has an end."""
     flat = text.translate(_CAPITALS, _SKIPPED)
-    return not any(needle in flat for needle in _NEEDLES) and (
+    return _NEEDLES.search(flat) is None and (
         b'"' not in text or (b"\\" not in text and _WHOLE_STRINGS.fullmatch(text) is not None)
     )
 

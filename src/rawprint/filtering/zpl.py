@@ -174,7 +174,7 @@ class ZplLanguage:
 
 _ENDS = (b"^XZ", b"^XZ\r\n", b"^XZ\n")  # how nearly every job ends
 _HALF_MOST = 128  # bytes of a command whose data, if it has some, has begun
-_HALF_WORD = re.compile(rb"(?:!|\{[ \t\r\n]*)\Z")
+_HALF_WORD = re.compile(rb"(?:![ \t]*|\{[ \t\r\n]*)\Z")
 _DRIVES = frozenset({b"ID", b"IS", b"DF", b"DG", b"DB", b"DE", b"DS", b"DT", b"DU"})  # a drive comes first
 _VALUES = frozenset({b"JU", b"CC", b"CT", b"CD"})
 
