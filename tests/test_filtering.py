@@ -300,7 +300,7 @@ UNFINISHED = [
     ("tspl", b"CLS\r\n" + BITMAP, "BITMAP", 5),
     ("tspl", b"CLS\r\n" + BITMAP[:-1], "BITMAP", 5),
     ("tspl", b"CLS\r\nBIT", "BITMAP", 5),
-    ("tspl", b"CLS\r\n" + BITMAP + bytes(20) + b" \tk I", "KILL", 45),
+    ("tspl", b"CLS\r\n" + BITMAP + bytes(20) + b" \tk I", "KILL", 44),
     ("tspl", b"CLS\r\nKI", "KILL", 5),
     ("tspl", b"CLS\r\nSET", "SET COM1", 5),
     ("tspl", b"CLS\r\nCOPY F", "COPY", 5),
