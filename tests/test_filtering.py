@@ -224,6 +224,11 @@ CLEAN = [
         ("tspl", b"CLS\r\nPRINT 1\r\n" + end)
         for end in (b"PRINT 1", b"CLS", b"EOJ", b"SET TEAR ON", b"FEED 10 ", b'TEXT 0,0,"3",0,1,1,"KI"', b'""', b"HOME")
     ),
+    ("escpos", RASTER + bytes(15) + b"\x1b"),
+    ("escpos", RASTER + bytes(15) + b"\x10"),
+    ("star", b"\x1bK\x04\x00abc\x1b"),
+    ("tspl", b"CLS\r\n" + BITMAP + bytes(19) + b"\x1b"),
+    ("zpl", GFB + bytes(15) + b"\x1b"),
     ("tspl", b"CLS\r\n" + BITMAP + b'\n"KILL "*.*"\r\nEOP BI'),  # ends with the image
     ("tspl", b'TEXT 10,10,"3",0,1,1,"KILL MOVE DOWNLOAD EOP SET COM1 FORMAT"\r\n'),
     ("tspl", b'TEXT 10,10,"3",0,1,1,"BITMAP 0,0,4,5,0,"\r\nPRINT 1\r\n'),
@@ -319,6 +324,7 @@ UNFINISHED = [
     ("zpl", b"^XA^J", "^J", 3),
     ("zpl", b"^XA^XZ~", "~", 6),
     ("zpl", b"^XA^XZ!", "!", 6),
+    ("zpl", b"^XA^XZ\x1b", "ESC", 6),
     ("zpl", b"^XA^XZ! U1 se", "! U1 setvar", 6),
     (None, b"abc@PJ", "@PJL", 3),
     (None, b"abc\x1b%-1", "UEL", 3),

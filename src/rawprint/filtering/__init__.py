@@ -59,13 +59,16 @@ def notable_commands(job: bytes | bytearray | memoryview, dialect: str | None) -
 
 
 def _with(commands: Iterator[NotableCommand], half: NotableCommand) -> Iterator[NotableCommand]:
-    """With this unfinished command, unless there is one already."""
+    """With this unfinished command in its place, unless there is one before it: each job has one at most."""
+    told = False
     for command in commands:
-        if half.offset < command.offset and half.kind:
+        if not told and command.offset > half.offset:
+            told = True
             yield half
-            half = half._replace(kind="")
-        if command.kind == half.kind:
-            half = half._replace(kind="")
+        if command.kind == "unfinished":
+            if told:
+                continue
+            told = True
         yield command
-    if half.kind:
+    if not told:
         yield half

@@ -47,10 +47,9 @@ def _letters(word: bytes) -> list[bytes]:
 
 _U = (b"![ \t]*[Uu]", b"[ \t]*1", b"[ \t\r\n]+")
 # The beginning of one of these at the end of a job, whose other half the next one might bring. One character does not count:
-# thanks end with an exclamation mark.
+# thanks end with an exclamation mark, and images with anything.
 _HALVES = (
-    ("ESC", rb"\x1b"),
-    ("UEL", begun([b"%c" % each for each in b"\x1b%-12345"])),
+    ("UEL", rb"\x1b%" + b"(?:" + begun([b"%c" % each for each in b"-12345"]) + b")?"),
     ("@PJL", rb"(?<!\x1b)@PJ?"),
     ("! U1 setvar", begun([*_U, *_letters(b"SETVAR")])),
     ("! U1 do", begun([*_U, *_letters(b"DO")])),
@@ -60,10 +59,10 @@ _HALVES = (
     ("{}{", rb"\{[ \t\r\n]*\}[ \t\r\n]*"),
 )
 _HALF = re.compile(b"(?:" + b"|".join(b"(%b)" % each for _, each in _HALVES) + rb")\Z")
-_HALF_HEADS = re.compile(rb"\x1b|(?<!\x1b)@P|![ \t]*[UuCcPp]|\{[ \t\r\n]*\}")
+_HALF_HEADS = re.compile(rb"\x1b%|(?<!\x1b)@P|![ \t]*[UuCcPp]|\{[ \t\r\n]*\}")
 _HALF_MOST = 40  # bytes
 # What a job with half a word ends with; so most jobs are not looked through for one. CR and LF may follow `U1`.
-_HALF_ENDS = frozenset(b"\x1b%-12345PJ \t\r\n}" + bytes(range(65, 91)) + bytes(range(97, 123)))
+_HALF_ENDS = frozenset(b"%-12345PJ \t\r\n}" + bytes(range(65, 91)) + bytes(range(97, 123)))
 
 # Where the language is not known, images cannot be told from commands: only what is too long to be an accident.
 UNAMBIGUOUS = (

@@ -109,7 +109,7 @@ _HALVES = (
     ("COPY", rb"(?<![A-Za-z0-9_$!])" + _begun("COPY") + rb"(?:(?<=[Yy \t\x00])[FEfe][ \t]*+)?"),
     *((row.name, rb"(?<![A-Za-z0-9_$!])" + _begun(row.name.replace(" ", ""))) for row in WORDS if row.name != "COPY"),
     ("~!D", _begun("~!")),
-    ("ESC !", rb"\x1b!?"),
+    ("ESC !", rb"\x1b!?"),  # or UEL
 )
 _HALF = re.compile(b"(?:" + b"|".join(b"(%b)" % each for _, each in _HALVES) + rb")\Z", re.DOTALL)
 _STRINGS = re.compile(rb'"[^"]*+"')

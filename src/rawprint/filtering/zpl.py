@@ -174,7 +174,7 @@ class ZplLanguage:
 
 _ENDS = (b"^XZ", b"^XZ\r\n", b"^XZ\n")  # how nearly every job ends
 _HALF_MOST = 128  # bytes of a command whose data, if it has some, has begun
-_HALF_WORD = re.compile(rb"(?:![ \t]*|\{[ \t\r\n]*)\Z")
+_HALF_WORD = re.compile(rb"(?:\x1b|![ \t]*|\{[ \t\r\n]*)\Z")
 _DRIVES = frozenset({b"ID", b"IS", b"DF", b"DG", b"DB", b"DE", b"DS", b"DT", b"DU"})  # a drive comes first
 _VALUES = frozenset({b"JU", b"CC", b"CT", b"CD"})
 
@@ -187,7 +187,7 @@ def _half(job: bytes, base: int, caret: bytes, tilde: bytes, delimiter: bytes) -
     last = max(job.rfind(caret, base), job.rfind(tilde, base))
     if last < 0:
         word = _HALF_WORD.search(job, max(base, len(job) - 16))
-        return word and NotableCommand(word.start(), word[0][:1].decode(), "unfinished")
+        return word and NotableCommand(word.start(), word[0][:1].decode().replace("\x1b", "ESC"), "unfinished")
     command = job[last : last + _HALF_MOST].translate(None, _BLANKS)
     letters, rest = command[1:3].upper(), command[3:]
     if len(letters) < 2:
@@ -205,7 +205,7 @@ def _half(job: bytes, base: int, caret: bytes, tilde: bytes, delimiter: bytes) -
     if half:
         return NotableCommand(last, command[:1].decode("latin-1") + letters.decode("latin-1"), "unfinished")
     word = _HALF_WORD.search(job, max(last + 1, len(job) - 16))
-    return word and NotableCommand(word.start(), word[0][:1].decode(), "unfinished")
+    return word and NotableCommand(word.start(), word[0][:1].decode().replace("\x1b", "ESC"), "unfinished")
 
 
 def _tokens(job: bytes, text: tuple[Row, ...]) -> Iterator[NotableCommand]:
