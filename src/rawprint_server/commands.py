@@ -1,4 +1,4 @@
-"""Keeps commands that harm a printer for good, and drawer kicks that were not granted, out of jobs."""
+"""Keeps commands that harm a printer for good, jobs that end inside a command, and drawer kicks that were not granted, out of jobs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def check_commands(data: bytes | memoryview, dialect: str | None, kinds: Collect
                     hint="rawprint-server access allow ORIGIN --calls …,drawer",
                 )
         elif command.kind in kinds:
+            what = "an" if command.kind == "unfinished" else "a"
             raise CommandRefused(
-                f"the job holds a {command.kind} command ({command.name} at byte {command.offset})",
-                hint="Take it out; or rawprint-server access allow ORIGIN --raw, or `refuse` in the printer's configuration.",
+                f"the job holds {what} {command.kind} command ({command.name} at byte {command.offset})",
+                hint=f"{'Send all of it' if command.kind == 'unfinished' else 'Take it out'}; or rawprint-server access allow ORIGIN --raw, or `refuse` in the printer's configuration.",
             )

@@ -42,12 +42,14 @@ _LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+
 _TIME = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
-REFUSED: tuple[Literal["firmware", "storage", "settings", "language", "maintenance"], ...] = (
+_Kind: TypeAlias = Literal["firmware", "storage", "settings", "language", "maintenance", "unfinished"]
+REFUSED: tuple[_Kind, ...] = (
     "firmware",
     "storage",
     "settings",
     "language",
     "maintenance",
+    "unfinished",
 )
 
 _Millimetres: TypeAlias = Annotated[float, Meta(gt=0, le=5000)]
@@ -139,7 +141,8 @@ class PrinterConfig(Struct, frozen=True):
         after_uncertain: When a job may have come out or not, "hold": nothing else is printed before somebody has said which; "go-on":
             the next one is; "print-marked": it is printed once more, headed as a possible copy. None: "hold" for the
             languages of label printers, "go-on" for others.
-        refuse: Kinds of commands that pages may not send, unless that was granted: all that change a printer for good.
+        refuse: Kinds of commands that pages may not send, unless that was granted: all that change a printer for good, and
+            "unfinished", what ends inside a command, so that the printer would take the next job for its data.
         stand_in: Name of the printer, of the same language, that gets the jobs which have not begun here after `stand_in_after`.
     """
 
@@ -160,7 +163,7 @@ class PrinterConfig(Struct, frozen=True):
     after_uncertain: Literal["hold", "go-on", "print-marked"] | None = None
     stand_in: str | None = None
     stand_in_after: str = "30s"
-    refuse: tuple[Literal["firmware", "storage", "settings", "language", "maintenance"], ...] = REFUSED
+    refuse: tuple[_Kind, ...] = REFUSED
 
 
 class AccessConfig(Struct, frozen=True):

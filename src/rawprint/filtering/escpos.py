@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from rawprint.filtering.anywhere import UEL
-from rawprint.filtering.base import ControlLanguage, Ends, Row, little, unknown
+from rawprint.filtering.base import ControlLanguage, Ends, Row, fixed_commands, little, plainly, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +86,23 @@ _FIXED = {
     for letter in letters
 }
 _LEADS = rb"\x1b\x1c\x1d"
+_ROW_HEADS = {0x1B: b"p=%", 0x1C: b"", 0x1D: b"g"}  # of commands that have so many bytes and may be one of the rows
+_PLAIN = plainly(
+    _LEADS,
+    (
+        *fixed_commands(
+            {
+                bytes([lead]): {count: letters.translate(None, _ROW_HEADS[lead]) for count, letters in rows.items()}
+                for lead, rows in _PARAMETERS.items()
+            }
+        ),
+        rb"\x1dV(?:[ABabgh].|[^ABabgh])",
+        rb"\x1d\([DHKNPQVXkyz](?:\x02\x00..|\x03\x00.{3}|\x04\x00.{4})",
+    ),
+)
+_NAMES = rb"\x1d[v8Q].|.\(.|\x1dk|..?"
+# DLE EOT n [a], DLE ENQ n, DLE DC4 fn and its parameters: what the next job begins with would belong to them (EREF).
+_HALF = rb"\x10(?:[\x04\x05]|\x04[\x07\x08\x12]|\x14(?:[\x01\x02].?|\x03.{0,4}|\x07|\x08.{0,6})?)?\Z"
 _LEAD = re.compile(b"[" + _LEADS + b"]")
 _TABS = 34  # bytes of ESC D with its NUL
 _SYMBOL_MOST = 7092  # bytes of a QR code with their head
@@ -104,7 +121,7 @@ def _end(job: bytes, at: int) -> Ends:
     if (size := _FIXED.get(name)) is not None:
         return Ends(at + size)
     if len(name) < 2:
-        return Ends(at + 1)
+        return Ends(at + 2)
     if name[1] == 0x28:
         return _function(job, at)
     match name:
@@ -116,7 +133,7 @@ def _end(job: bytes, at: int) -> Ends:
             return _barcode(job, at)
         case b"\x1dV":
             return Ends(at + 3 + (job[at + 2 : at + 3] in (b"A", b"B", b"a", b"b", b"g", b"h")))
-        case b"\x1d8" if job[at + 2 : at + 3] == b"L":
+        case b"\x1d8" if job[at + 2 : at + 3] in (b"L", b""):
             end = at + 7 + little(job, at + 3, 4)
             return Ends(end) if job[at + 7 : at + 9] in _IMAGES else _doubt(job, end, at + 7)
         case b"\x1d*":
@@ -138,9 +155,9 @@ def _end(job: bytes, at: int) -> Ends:
             return _doubt(job, at + 76, at + 36)
         case b"\x1dC":
             return Ends(at + {b"0": 5, b"1": 9, b"2": 5}.get(job[at + 2 : at + 3], 3))
-        case b"\x1dD" if job[at + 9 : at + 11] == b"BM":
-            return Ends(at + 9 + little(job, at + 11, 4))
-    return unknown(_LEAD, job, at)
+        case b"\x1dD" if b"BM".startswith(job[at + 9 : at + 11]):
+            return Ends(at + 9 + max(little(job, at + 11, 4), 6), cut=len(job) < at + 15)
+    return unknown(_LEAD, job, at)._replace(cut=len(job) == at + 2)  # those without parameters are known
 
 
 _IMAGES = frozenset({b"0p", b"0q", b"0C", b"0D", b"0S", b"0T"})  # GS ( L: the functions that bring an image
@@ -201,7 +218,7 @@ def _barcode(job: bytes, at: int) -> Ends:
         return Ends(at + 3)
     if kind[0] <= 6:
         end = job.find(b"\0", at + 3, at + 3 + 256)
-        return _doubt(job, end + 1, at + 3) if end >= 0 else Ends(at + 3)
+        return _doubt(job, end + 1, at + 3) if end >= 0 else Ends(at + 3, cut=len(job) < at + 3 + 256)
     count = job[at + 3 : at + 4] or b"\0"
     end = at + 4 + count[0]
     if not 65 <= kind[0] <= 79:
@@ -217,7 +234,7 @@ def _tabs(job: bytes, at: int) -> Ends:
     """ESC D n1 ... NUL: ascending columns."""
     end = job.find(b"\0", at + 2, at + 2 + _TABS)
     if end < 0:
-        return unknown(_LEAD, job, at)
+        return unknown(_LEAD, job, at)._replace(cut=len(job) < at + 2 + _TABS)
     columns = job[at + 2 : end]
     ascending = all(one < two for one, two in pairwise(columns))
     return Ends(end + 1) if ascending else _doubt(job, end + 1, at + 2)
@@ -227,10 +244,10 @@ def _characters(job: bytes, at: int) -> Ends:
     """ESC & y c1 c2 [x d1 ... d(x*y)] for each character of c1 ... c2."""
     head, end = job[at + 2 : at + 5], at + 5
     if len(head) < 3 or not (1 <= head[0] <= 3 and 32 <= head[1] <= head[2] <= 126):
-        return unknown(_LEAD, job, at)
+        return unknown(_LEAD, job, at)._replace(cut=len(head) < 3)
     for _ in range(head[1], head[2] + 1):
         if end >= len(job):
-            break
+            return Ends(end, cut=True)
         if job[end] > 48:  # the widest font that any manual has
             return Ends(end + 1 + head[0] * job[end], (end,))
         end += 1 + head[0] * job[end]
@@ -241,8 +258,8 @@ def _stored(job: bytes, at: int) -> Ends:
     """FS q n [xL xH yL yH d...] for each of n images; x and y count eight dots."""
     end = at + 3
     for _ in range((job[at + 2 : at + 3] or b"\0")[0]):
-        if end >= len(job):
-            break
+        if end + 4 > len(job):
+            return Ends(end, cut=True)
         x, y = little(job, end), little(job, end + 2)
         if not (0 < x <= _IMAGE_X and 0 < y <= _IMAGE_Y):
             return Ends(end)
@@ -254,4 +271,4 @@ def _measure() -> Callable[[bytes, int], Ends]:
     return _end
 
 
-LANGUAGE = ControlLanguage.of(ROWS, _LEADS, _measure, HEARD)
+LANGUAGE = ControlLanguage.of(ROWS, _LEADS, _measure, HEARD, plain=_PLAIN, names=_NAMES, tail=_HALF)

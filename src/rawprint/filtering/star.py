@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from rawprint.filtering.anywhere import UEL
-from rawprint.filtering.base import ControlLanguage, Ends, Row, little, unknown
+from rawprint.filtering.base import ControlLanguage, Ends, Row, fixed_commands, little, plainly, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,11 +40,23 @@ _GS_FIXED = {letter: 3 + count for count, letters in _GS_PARAMETERS.items() for 
 _PAGE = dict(zip(b"2345", (5, 12, 6, 6), strict=True))
 
 _LEADS = rb"\x1b\x07\x1c\x1a\x19"
+_PLAIN = plainly(
+    _LEADS,
+    fixed_commands(
+        {
+            # ESC C has one more byte where its first is NUL; the drawer's pulse and the beginning of UEL are rows.
+            b"\x1b": {count: letters.translate(None, b"C\x07%") for count, letters in _PARAMETERS.items()},
+            b"\x1b\x1d": _GS_PARAMETERS,
+        }
+    ),
+)
+_NAMES = rb"\x1b\*r.?|\x1b[\x1d\x1c\x1e\x16*].?|..?"
 _LEAD = re.compile(b"[" + _LEADS + b"]")
 # In raster mode (LT p.3-78) rows of dots begin with b or k. The drawer's bytes are heeded there, too: whether printers do is UNCONFIRMED.
 _RASTER = re.compile(rb"[bk\x1b\x07\x1c\x1a\x19]")
 _RASTER_BEGINS, _RASTER_ENDS = b"\x1b*rA", b"\x1b*rB"
 _RASTER_PLAIN = b"RABCS"  # ESC * r and a letter, without a number
+_RASTER_HALF = re.compile(rb"\x1b\*r(?:[^RABCS\x1b][0-9]{0,9})?\Z")
 _RASTER_COMMAND = re.compile(rb"\x1b\*r(?:[RACS]|[^RABCS\x1b][0-9]{0,9}\x00)")
 _DOTS, _ROWS_MOST, _COUNTED = 4096, 0xFFFF, 64
 _TO_NUL, _TO_RS = 64, 256  # the most data of commands that end so, bytes
@@ -57,7 +69,7 @@ def _doubt(job: bytes, end: int, again: int) -> Ends:
 def _until(job: bytes, at: int, mark: bytes, most: int) -> Ends:
     """Up to a byte that ends the command, and with it; no lead is data there."""
     end = job.find(mark, at, at + most)
-    return _doubt(job, end + 1, at) if end >= 0 else Ends(at)
+    return _doubt(job, end + 1, at) if end >= 0 else Ends(at, cut=len(job) < at + most)
 
 
 def _rows(job: bytes, at: int) -> int:
@@ -84,15 +96,18 @@ class _Measure:
 
     def __init__(self) -> None:
         self._walked = 0
+        self._quits = -2  # where the last raster image is ended; -1: nowhere; -2: not looked for
 
     def __call__(self, job: bytes, at: int) -> Ends:
         if job[at] != 0x1B:
             return Ends(at + 1)
         letter, size = job[at + 1 : at + 2], len(job)
         third = job[at + 2 : at + 3]
+        if not letter:
+            return Ends(at + 2)
         if letter == b"C" and third == b"\0":
             return Ends(at + 4)
-        if letter and (fixed := _FIXED.get(letter[0])) is not None:
+        if (fixed := _FIXED.get(letter[0])) is not None:
             return Ends(at + fixed)
         match letter:
             case b"K" | b"L":
@@ -119,7 +134,7 @@ class _Measure:
                 return self._logos(job, at, size) if third == b"q" else Ends(at + (5 if third == b"p" else 3))
             case b"\x1d":
                 return self._group(job, at, third)
-        return unknown(_LEAD, job, at)
+        return unknown(_LEAD, job, at)._replace(cut=letter == b"*" and not third)
 
     @staticmethod
     def _image(job: bytes, at: int, count: int) -> Ends:
@@ -132,7 +147,9 @@ class _Measure:
         end = at + 4
         for _ in range((job[at + 3 : at + 4] or b"\0")[0]):
             x, y = little(job, end), little(job, end + 2)
-            if end >= size or not x * y:
+            if end + 4 > size:
+                return Ends(end, cut=True)
+            if not x * y:
                 break
             end += 4 + x * y * 8
         return Ends(end)
@@ -142,9 +159,14 @@ class _Measure:
         size = len(job)
         if job[at : at + 4] != _RASTER_BEGINS:
             command = _RASTER_COMMAND.match(job, at)
-            return Ends(command.end() if command else min(at + 4, size))
+            cut = command is None and _RASTER_HALF.match(job, at) is not None
+            return Ends(command.end() if command else min(at + 4, size), cut=cut)
+        if self._quits == -2:
+            self._quits = job.rfind(_RASTER_ENDS)
+        # A printer that is left in raster mode reads the text of the next job as rows.
+        cut = self._quits < at
         end, start = at + 4, at
-        while self._walked <= size * 2:
+        while self._walked <= size * 2 and end <= size:
             found = _RASTER.search(job, end)
             if found is None:
                 end = size
@@ -161,7 +183,7 @@ class _Measure:
                 break
             self._walked += end - start
             start = end
-        return Ends(end)
+        return Ends(end, cut=cut)
 
     @staticmethod
     def _group(job: bytes, at: int, third: bytes) -> Ends:
@@ -185,7 +207,7 @@ class _Measure:
                 return Ends(at + 5 + count) if count <= _COUNTED else _doubt(job, at + 5 + count, at + 5)
             case b"x" | b"y":
                 return _symbol(job, at, pdf417=third == b"x")
-        return unknown(_LEAD, job, at, 3)
+        return unknown(_LEAD, job, at, 3)._replace(cut=not third)
 
 
 def _symbol(job: bytes, at: int, *, pdf417: bool) -> Ends:
@@ -203,4 +225,4 @@ def _measure() -> Callable[[bytes, int], Ends]:
     return _Measure()
 
 
-LANGUAGE = ControlLanguage.of(ROWS, _LEADS, _measure)
+LANGUAGE = ControlLanguage.of(ROWS, _LEADS, _measure, plain=_PLAIN, names=_NAMES)

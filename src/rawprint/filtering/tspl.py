@@ -3,6 +3,11 @@ r"""What TSPL commands need a permission, and where its images are.
 Keys: T6, T97 (TSC programming manuals), C, M, O (notes that quote them). A string ends with its line, as a line ends with CR or LF
 (T6); letters may be small; spaces, tabs and NUL between letters count for nothing (T6 says so of spaces). After a string that has no
 end, or a quotation mark in the way of `\["]`, which not all firmware knows, no string is trusted to be one.
+
+Many pages leave out the last line end, and the next job's first line is joined to that line: `PRINT 1BITMAP 0,0,...`. That by itself is no
+"unfinished" command; instead an image in a job's first line is not trusted to be one, and what is in it is read as commands. Jobs begin with SIZE
+or CLS, so that costs honest ones nothing. "Unfinished" is only an open line that could become another command: one that ends with the
+beginning of a word of the tables or of BITMAP, has the head of a BITMAP, or ends inside a string.
 """
 
 from __future__ import annotations
@@ -12,7 +17,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from rawprint.filtering.anywhere import UEL
-from rawprint.filtering.base import NotableCommand, Row
+from rawprint.filtering.base import NotableCommand, Row, begun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +75,7 @@ _OTHERS = (
     UEL,
 )
 # What shows, in a text without spaces and in capitals, that one of these rows may stand in it.
-_NEEDLES = tuple(b"DOWNLOAD EOP KILL MOVE COPY RUN FORMAT INITIALPRINTER SET NET WLAN BT WIFI ~!D \x1b! \x1b%".split())
+_NEEDLES = re.compile(b"DOWNLOAD|EOP|KILL|MOVE|COPY|RUN|FORMAT|INITIALPRINTER|SET|NET|WLAN|BT|WIFI|~!D|\x1b[!%]")
 _CAPITALS = bytes.maketrans(bytes(range(97, 123)), bytes(range(65, 91)))
 _SKIPPED = b" \t\0"
 
@@ -79,6 +84,9 @@ _LETTERS = rb"[ \t\x00]*".join(b"[%c%c]" % (each, each + 32) for each in b"BITMA
 _HEADER = _LETTERS + rb"[^\",\r\n]{0,40}(?:,[^\",\r\n]{0,40}){3},[^\",\r\n]{0,40},"
 _IMAGE = re.compile(_HEADER)
 _EXACT = b"BITMAP"
+_USUAL = re.compile(
+    rb"BITMAP -?[0-9]{1,5},-?[0-9]{1,5},([0-9]{1,3}),([0-9]{1,4}),[012],"
+)  # within the limits but for 512 bytes
 _BEFORE = 64  # spaces before it on its line
 _WIDTH_MOST, _HEIGHT_MOST = (
     512,
@@ -87,6 +95,24 @@ _WIDTH_MOST, _HEIGHT_MOST = (
 _MODES = frozenset({b"0", b"1", b"2"})
 _WHOLE_STRINGS = re.compile(rb'[^"]*+(?:"[^"\r\n\x1b]*+"[^"]*+)*+')
 _STRING = rb'"[^"\r\n\x1b]*+"?+'  # immediate commands are heard in strings, too
+
+
+def _begun(name: str) -> bytes:
+    gap = rb"[ \t\x00]*+"
+    letters = [b"[%c%c]" % (each, each + 32) if 65 <= each <= 90 else b"%c" % each for each in name.encode()]
+    return begun([letters[0], *(gap + each for each in letters[1:])]) + gap
+
+
+# The end of a line that may be the beginning of one of the rows; behind an image its last byte is not there to be looked at.
+_HALVES = (
+    ("BITMAP", rb"(?<![A-Za-z0-9_$!])" + _begun("BITMAP") + b"|" + _LETTERS + rb".*"),
+    ("COPY", rb"(?<![A-Za-z0-9_$!])" + _begun("COPY") + rb"(?:(?<=[Yy \t\x00])[FEfe][ \t]*+)?"),
+    *((row.name, rb"(?<![A-Za-z0-9_$!])" + _begun(row.name.replace(" ", ""))) for row in WORDS if row.name != "COPY"),
+    ("~!D", _begun("~!")),
+    ("ESC !", rb"\x1b!?"),  # or UEL
+)
+_HALF = re.compile(b"(?:" + b"|".join(b"(%b)" % each for _, each in _HALVES) + rb")\Z", re.DOTALL)
+_STRINGS = re.compile(rb'"[^"]*+"')
 
 
 @lru_cache(maxsize=16)
@@ -105,6 +131,9 @@ def _expression(others: tuple[Row, ...], *, strings: bool, alone: bool = True) -
 
 def _size(header: bytes) -> int:
     """How many bytes follow this BITMAP; -1 where it cannot be told, or the printer may not take it."""
+    if usual := _USUAL.fullmatch(header):
+        columns = int(usual[1])
+        return columns * int(usual[2]) if columns <= _WIDTH_MOST else -1
     _, _, width, height, mode, _ = (each.translate(None, _SKIPPED) for each in header.split(b","))
     if not (width.isdigit() and height.isdigit() and mode in _MODES):
         return -1
@@ -122,10 +151,32 @@ def _heads_line(job: bytes, base: int, at: int) -> bool:
     return before.endswith(b"\n") or (not before and at - _BEFORE <= base)
 
 
+def _opens(job: bytes, at: int) -> bool:
+    """Whether a command that stands here is the job's first, which may be joined to a line that the job before left open."""
+    return at <= _BEFORE and not job[:at].strip(_SKIPPED)
+
+
+def _half(job: bytes, base: int) -> NotableCommand | None:
+    """What the job's last line has that the next job's first bytes may make another command; `base` as for `_heads_line`."""
+    if base >= len(job) or job[-1] in b"\r\n":
+        return None
+    start = max(job.rfind(b"\n", base), job.rfind(b"\r", base), base - 1) + 1
+    line = job[start:]
+    # The next job's strings might be read as what is between them. In an earlier line that cannot be: there T6 holds, by which a line
+    # ends its string; pages that write inches with a quotation mark are not to be refused for it.
+    if line.count(b'"') % 2 or b'\\["' in line:
+        return NotableCommand(start + line.rindex(b'"'), '"', "unfinished")
+    # A string is as long as before, so that offsets stay; it is only looked through for the end of it all.
+    found = _HALF.search(_STRINGS.sub(lambda string: b'"' * len(string[0]), line))
+    if found is None:
+        return None
+    return NotableCommand(start + found.start(), _HALVES[(found.lastindex or 1) - 1][0], "unfinished")
+
+
 def _clean(text: bytes) -> bool:
     """Whether no row can be found here, and every string has an end."""
     flat = text.translate(_CAPITALS, _SKIPPED)
-    return not any(needle in flat for needle in _NEEDLES) and (
+    return _NEEDLES.search(flat) is None and (
         b'"' not in text or (b"\\" not in text and _WHOLE_STRINGS.fullmatch(text) is not None)
     )
 
@@ -142,12 +193,15 @@ class TsplLanguage:
             if not _clean(job[at:end]):
                 break
             if start < 0:
-                return iter(())
+                half = _half(job, at)
+                return iter(()) if half is None else iter((half,))
             image = _IMAGE.match(job, start)
             count = _size(image[0]) if image and _heads_line(job, at, start) else -1
-            if image is None or count < 0:
+            if image is None or count < 0 or _opens(job, start):
                 break
             at = image.end() + count
+            if at > size:
+                return iter((NotableCommand(start, "BITMAP", "unfinished"),))
         return _tokens(job, at, text) if at < size else iter(())
 
 
@@ -155,23 +209,30 @@ def _tokens(job: bytes, at: int, text: tuple[Row, ...]) -> Iterator[NotableComma
     others = (*_OTHERS, *text)
     rows = (*WORDS, *others)
     header, string = len(rows) + 1, len(rows) + 2
-    expression, trusted, base = _expression(others, strings=True), True, at
+    expression, trusted, base, latest = _expression(others, strings=True), True, at, at
     first = _expression(others, strings=True, alone=False)
     while token := (first.match(job, at) if at == base else None) or expression.search(job, at):
-        at, kind = token.end(), token.lastindex or 0
+        latest, at, kind = token.start(), token.end(), token.lastindex or 0
         if kind == string:
             inside = token[0]
             if len(inside) < 2 or not inside.endswith(b'"') or b"\\" in inside:
                 # Only the text that follows is read without strings, for what is no string may well be commands.
-                expression, trusted = _expression(others, strings=False), False
+                expression, trusted = _expression(others, strings=False, alone=False), False
                 at = token.start() + 1
         elif kind == header:
-            count = _size(token[0]) if trusted and _heads_line(job, base, token.start()) else -1
+            count = _size(token[0]) if trusted and _heads_line(job, base, latest) else -1
+            if _opens(job, latest):
+                expression, trusted = _expression(others, strings=False, alone=False), False
+                continue
             if count >= 0:
                 base = at = at + count
+                if at > len(job):
+                    yield NotableCommand(latest, "BITMAP", "unfinished")
         else:
             row = rows[kind - 1]
             yield NotableCommand(token.start(), row.name, row.kind)
+    if half := _half(job, base):
+        yield half._replace(offset=max(half.offset, latest))
 
 
 ROWS = (*WORDS, *_OTHERS)

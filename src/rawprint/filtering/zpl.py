@@ -115,6 +115,8 @@ def _behind(prefix: bytes, parts: list[bytes]) -> bytes:
 
 def _candidate(prefix: str) -> re.Pattern[bytes]:
     parts = [row.pattern for row in ROWS if row.name[0] == prefix]
+    # Binary data may go on behind the end of the job, so it is to be measured.
+    parts.append({"^": b"[Gg]" + _GAP + b"[Ff]" + _GAP + b"[BbCc]", "~": b"[Dd]" + _GAP + b"[Yy]"}[prefix])
     for letters, value in _DEFAULTS.items():
         parts.append(b"[Cc]" + _GAP + b"[%c%c](?!" % (letters[1], letters[1] + 32) + re.escape(value) + b")")
     return re.compile(_behind(prefix.encode(), parts), re.DOTALL)
@@ -123,6 +125,7 @@ def _candidate(prefix: str) -> re.Pattern[bytes]:
 _CANDIDATES = (_candidate("^"), _candidate("~"))
 _OF = {prefix: tuple(row for row in ROWS if row.name[0] == prefix) for prefix in "^~"}
 _ORDER = (*_OF["^"], *_OF["~"])  # as their groups stand in the expression
+_BLANKS = bytes(range(0x21))
 _UEL = UEL.pattern.decode("unicode_escape").encode()
 
 _OBJECT_GROUPS = 2
@@ -163,27 +166,66 @@ class ZplLanguage:
         """What is notable in this job; `text` are the rows that hold in every language."""
         if text or _UEL in job or any(expression.search(job) for expression in _CANDIDATES):
             return _tokens(job, text)
-        return iter(())
+        if job.endswith(_ENDS):
+            return iter(())
+        half = _half(job, 0, b"^", b"~", b",")
+        return iter(()) if half is None else iter((half,))
+
+
+_ENDS = (b"^XZ", b"^XZ\r\n", b"^XZ\n")  # how nearly every job ends
+_HALF_MOST = 128  # bytes of a command whose data, if it has some, has begun
+_HALF_WORD = re.compile(rb"(?:\x1b|![ \t]*|\{[ \t\r\n]*)\Z")
+_DRIVES = frozenset({b"ID", b"IS", b"DF", b"DG", b"DB", b"DE", b"DS", b"DT", b"DU"})  # a drive comes first
+_VALUES = frozenset({b"JU", b"CC", b"CT", b"CD"})
+
+
+def _half(job: bytes, base: int, caret: bytes, tilde: bytes, delimiter: bytes) -> NotableCommand | None:
+    """A command at the end of a job that lacks letters, or the parameters that decide what it does; `base`: where its last image ends.
+
+    Hexadecimal data may end early: the next prefix ends it (ZDOC, ^GF), and so the next job is read as it is written.
+    """
+    last = max(job.rfind(caret, base), job.rfind(tilde, base))
+    if last < 0:
+        word = _HALF_WORD.search(job, max(base, len(job) - 16))
+        return word and NotableCommand(word.start(), word[0][:1].decode().replace("\x1b", "ESC"), "unfinished")
+    command = job[last : last + _HALF_MOST].translate(None, _BLANKS)
+    letters, rest = command[1:3].upper(), command[3:]
+    if len(letters) < 2:
+        half = True
+    elif letters in _DRIVES:
+        half = len(rest) < 2
+    elif letters in _VALUES:
+        half = not rest
+    elif letters == b"GF":
+        half = not rest or (rest[:1] in b"BbCc" and rest.count(delimiter) < 4)
+    elif letters == b"DY":
+        half = rest.count(delimiter) < 5
+    else:
+        half = letters == b"TO"
+    if half:
+        return NotableCommand(last, command[:1].decode("latin-1") + letters.decode("latin-1"), "unfinished")
+    word = _HALF_WORD.search(job, max(last + 1, len(job) - 16))
+    return word and NotableCommand(word.start(), word[0][:1].decode().replace("\x1b", "ESC"), "unfinished")
 
 
 def _tokens(job: bytes, text: tuple[Row, ...]) -> Iterator[NotableCommand]:
-    words = (UEL, *text)
+    words, told, start = (UEL, *text), False, 0
     prefixes = dict(_DEFAULTS)
-    inside, at, changes = False, 0, 0
+    inside, at, changes, base, size = False, 0, 0, 0, len(job)
     expression = _expression(*prefixes.values(), text)
     while token := expression.search(job, at):
-        at, kind = token.end(), token.lastgroup
+        start, at, kind = token.start(), token.end(), token.lastgroup
         if kind is None:
             row = _ORDER[next(place for place, each in enumerate(token.groups()[_OBJECT_GROUPS:]) if each is not None)]
-            yield NotableCommand(token.start(), row.name, row.kind)
+            yield NotableCommand(start, row.name, row.kind)
         elif kind == "change":
             letters, value = _change(token[0])
             if value != _DEFAULTS[letters]:
                 changes += 1
                 if changes > _CHANGES_MOST:
-                    yield from unreadable(token.start())
+                    yield from unreadable(start)
                     return
-                yield NotableCommand(token.start(), token[0][:1].decode("latin-1") + letters.decode(), "language")
+                yield NotableCommand(start, token[0][:1].decode("latin-1") + letters.decode(), "language")
             prefixes[letters] = value
             expression = _expression(*prefixes.values(), text)
         elif kind == "begin":
@@ -193,21 +235,31 @@ def _tokens(job: bytes, text: tuple[Row, ...]) -> Iterator[NotableCommand]:
         elif kind == "graphic":
             sent, whole, row_bytes = (int(token[each] or 0) for each in ("sent", "whole", "row"))
             alike = sent == whole if token["format"] in b"Bb" else sent <= whole
+            if at + sent > size:  # whether the printer takes it or not: nobody draws so
+                if not told:
+                    yield NotableCommand(start, "^GF" + token["format"].decode().upper(), "unfinished")
+                told = True
             if inside and alike and 0 < row_bytes <= whole and whole % row_bytes == 0 and sent <= _IMAGE_MOST:
-                at += sent
+                base = at = at + sent
         elif kind == "object":
             if _KEPT_OBJECT.match(token[0]):
-                yield NotableCommand(token.start(), "~DY", "storage")
-            size = int(token["size"] or 0)
-            at += size if size <= _IMAGE_MOST else 0
+                yield NotableCommand(start, "~DY", "storage")
+            count = int(token["size"] or 0)
+            if at + count > size:
+                if not told:
+                    yield NotableCommand(start, "~DY", "unfinished")
+                told = True
+            base = at = at + (count if count <= _IMAGE_MOST else 0)
         else:
             row = words[int(kind.removeprefix("text"))]
-            yield NotableCommand(token.start(), row.name, row.kind)
+            yield NotableCommand(start, row.name, row.kind)
+    if not told and (half := _half(job, base, *prefixes.values())):
+        yield half._replace(offset=max(half.offset, start))
 
 
 def _change(command: bytes) -> tuple[bytes, bytes]:
     """The letters of a change of prefix, and the new one."""
-    body = command[1:].translate(None, bytes(range(0x21)))
+    body = command[1:].translate(None, _BLANKS)
     return body[:2].upper(), body[2:3]
 
 
