@@ -233,8 +233,8 @@ class ControlLanguage:
                 row = self.rows[(command.lastindex or 1) - 1]
                 yield NotableCommand(at, row.name, row.kind)
             end, others, cut = measure(job, at)
-            # In doubt only a command whose parameters are as the manual has them: any image has bytes that look like a long one.
-            if (end > size or cut) and not told and not (doubtful and others):
+            # Not where it is in doubt that this is a command: any tall image has bytes that look like a long one, and must print.
+            if (end > size or cut) and not told and not doubtful:
                 told = True
                 name = self.names.match(job, at)
                 yield NotableCommand(at, _spelt(name[0] if name else job[at : at + 1]), "unfinished")
