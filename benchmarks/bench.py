@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING
 import cables
 import crowd
 import footprint
+import guarding
 import keeping
 import latency
 import scanning
@@ -128,6 +129,8 @@ def _server(rounds: int, environment: dict[str, str]) -> Iterator[Row]:
         yield from _or_why_not(group, rounds)
     yield from footprint.server_memory(environment)
     for group in keeping.GROUPS:
+        yield from _or_why_not(group, rounds)
+    for group in guarding.GROUPS:
         yield from _or_why_not(group, rounds)
     for group in upkeep.GROUPS:
         yield from _or_why_not(group, rounds, environment)

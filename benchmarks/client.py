@@ -21,13 +21,15 @@ class WebSocket:
         port: Of the server, on 127.0.0.1.
         path: Tells the floor server what to be.
         protocol: The subprotocol to ask for.
+        origin: Of the page; "": a program.
     """
 
-    def __init__(self, port: int, path: str = "/", protocol: str = "") -> None:
+    def __init__(self, port: int, path: str = "/", protocol: str = "", origin: str = "") -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._read = b""
         asked = f"Sec-WebSocket-Protocol: {protocol}\r\n" if protocol else ""
+        asked += f"Origin: {origin}\r\n" if origin else ""
         key = base64.b64encode(os.urandom(16)).decode()
         self.socket.sendall(
             f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

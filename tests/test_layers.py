@@ -26,6 +26,7 @@ ROWS = [
         "device_id",
         "virtual",
         "dialects",
+        "filtering",
         "identify",
         "channels",
         "transports",
@@ -54,7 +55,7 @@ ROWS = [
 TYPES_ONLY = {("errors", "status")}
 # These hold values and logic alone: nothing but the standard library, now and later.
 PURE = {
-    *("errors", "status", "address", "device_id", "dialects", "identify", "channels", "capabilities"),
+    *("errors", "status", "address", "device_id", "dialects", "filtering", "identify", "channels", "capabilities"),
     *("printer", "aside", "jobs", "flight", "polling"),
 }
 
@@ -181,7 +182,7 @@ def test_a_virtual_printer_knows_no_decoder():
         assert reached <= {"errors", "status", "address", "device_id", "virtual"}, path
 
 
-@pytest.mark.parametrize("folder", ["dialects", "channels"])
+@pytest.mark.parametrize("folder", ["dialects", "channels", "filtering"])
 def test_a_language_does_no_work_but_decoding(folder):
     for path in (LIBRARY / folder).rglob("*.py"):
         for module, _, _ in imports(path):
@@ -191,6 +192,7 @@ def test_a_language_does_no_work_but_decoding(folder):
                 "dataclasses",
                 "enum",
                 "functools",
+                "heapq",
                 "itertools",
                 "rawprint",
                 "re",

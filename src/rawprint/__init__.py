@@ -44,8 +44,9 @@ from rawprint.status import Exchange, PrinterState, PrinterStatus, Reason
 
 if TYPE_CHECKING:
     from rawprint.aside import AsideWatch, ask_aside
-    from rawprint.discovery import Discovery, discover
     from rawprint.dialects import note
+    from rawprint.discovery import Discovery, discover
+    from rawprint.filtering import NotableCommand, notable_commands
     from rawprint.journal import Journal, JournalEntry
     from rawprint.transports import Found
     from rawprint.transports.hotplug import CableWatch
@@ -94,6 +95,7 @@ __all__ = [
     "JournalError",
     "JournalTaken",
     "NoReply",
+    "NotableCommand",
     "OpenError",
     "PrintQueue",
     "Printer",
@@ -108,6 +110,7 @@ __all__ = [
     "WriteStalled",
     "ask_aside",
     "discover",
+    "notable_commands",
     "note",
     "open",
     "parse_address",
@@ -132,6 +135,10 @@ def __getattr__(name: str) -> object:
         from rawprint import dialects  # noqa: PLC0415
 
         return dialects.note
+    if name in {"NotableCommand", "notable_commands"}:
+        from rawprint import filtering  # noqa: PLC0415
+
+        return getattr(filtering, name)
     if name == "CableWatch":
         from rawprint.transports import hotplug  # noqa: PLC0415
 

@@ -6,6 +6,7 @@ import asyncio
 import email.utils
 import errno
 import http
+import ipaddress
 import logging
 import socket
 from collections import Counter
@@ -43,6 +44,7 @@ from rawprint_server.pairing import PROTOCOL as PAIRING
 from rawprint_server.pairing import PairingSession
 from rawprint_server.records import Records
 from rawprint_server.session import QUESTIONS, RESTART, Services, Session
+from rawprint_server.targets import is_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,6 +147,7 @@ class App:
             limits=self._config.limits,
             records=self._records,
             journal=self._journal,
+            is_target=self._is_target,
         )
         try:
             sockets = self._sockets()
@@ -388,6 +391,9 @@ class App:
         job = self._hub.submit(printer, data, job_name="pairing", expires=PAIRING_EXPIRES, priority=100)
         if (kept := self._hub.kept(job.id)) is not None:
             await kept
+
+    def _is_target(self, printer: str) -> bool:
+        return is_allowed(printer, [ipaddress.ip_network(each) for each in self._config.access.networks])
 
     def _start_audit(self) -> None:
         """Writes down who does what, where there is a folder for it."""

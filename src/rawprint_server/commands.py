@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rawprint import RawprintError
+from rawprint import RawprintError, notable_commands
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-
-def notable_commands(data, dialect):  # FIXME until the filter is merged
-    return ()
 
 
 class CommandRefused(RawprintError):

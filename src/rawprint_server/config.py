@@ -168,12 +168,14 @@ class AccessConfig(Struct, frozen=True):
     Attributes:
         origins: Pages that may connect; those that were granted by command, dashboard or pairing come beside them.
         programs: Whether a program on this machine, which sends no Origin, may connect: "open", or by "token" alone.
+        networks: In which clients may print to an address that no printer of the configuration has, such as "192.168.7.0/24".
         pairing: The printer that prints the code with which a page lets itself in, or "dashboard", which shows it; None: no page can.
     """
 
     origins: tuple[str, ...] = ()
     programs: Literal["open", "token"] = "open"
     pairing: str | None = None
+    networks: tuple[str, ...] = ()
 
 
 class LimitsConfig(Struct, frozen=True):
@@ -599,6 +601,11 @@ def _check_access(values: dict[str, Any], printers: Any) -> Iterator[_Fault]:
             yield _Fault(
                 ("access", "pairing"), f"{_shown(pairing)} has no dialect to print a code in", "Write its dialect."
             )
+    for index, network in enumerate(values.get("networks") or ()):
+        try:
+            ipaddress.ip_network(str(network))
+        except ValueError as error:
+            yield _Fault(("access", "networks", index), f"no network: {error}", "Write it like 192.168.7.0/24.")
     for index, origin in enumerate(values.get("origins") or ()):
         if isinstance(origin, str) and (fault := origin_fault(origin)):
             yield _Fault(("access", "origins", index), *fault)

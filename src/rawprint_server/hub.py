@@ -41,7 +41,7 @@ from rawprint import (
     parse_address,
 )
 from rawprint_server import heap, messages
-from rawprint_server.config import REFUSED, LimitsConfig, seconds, shared
+from rawprint_server.config import REFUSED, LimitsConfig, PrinterConfig, seconds, shared
 from rawprint_server.messages import (
     CapabilitiesView,
     Failure,
@@ -61,12 +61,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from rawprint import Found, Job, Journal, JournalEntry, JournalError
-    from rawprint_server.config import PrinterConfig
 
 log = logging.getLogger(__name__)
 
 # How many ended jobs are remembered, the newest: those to which a client gave an id, and the others.
 NAMED_JOBS = 20_000
+MOST_TARGETS = 50  # printers that clients named by address
 ENDED_JOBS = 1000
 SNAPSHOT_JOBS = 100  # ended jobs in a snapshot
 MAX_FOUND = 64  # printers without a name of which clients are told
@@ -232,6 +232,7 @@ class Hub:
         limits: What may wait for a printer.
         records: What is known of printers from before; what they show is put there.
         journal: Keeps the jobs over a crash; see `recover`.
+        is_target: Whether a name that is none is an address to which clients may print; see `target`.
 
     Raises:
         AddressError: A printer's address is none.
@@ -245,11 +246,14 @@ class Hub:
         limits: LimitsConfig = LimitsConfig(),  # noqa: B008 - frozen
         records: Records | None = None,
         journal: Journal | None = None,
+        is_target: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._records = records or Records(None)
         self._journal = journal
         self.max_message_bytes = max_message_bytes
         self.limits = limits
+        self._is_target = is_target
+        self._targets: dict[str, PrinterConfig] = {}  # the one used last, last
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._memory = os.urandom(8).hex()
@@ -265,6 +269,7 @@ class Hub:
         self._cables: CableWatch | None = None
         self._plugged: tuple[Found, ...] = ()
         self._unnamed: list[FoundView] = []  # of those
+        self._configured = printers
         self._printers = {name: self._new_printer(name, config) for name, config in printers.items()}
 
     # -- jobs ----------------------------------------------------------------------------------------------------
@@ -490,6 +495,9 @@ class Hub:
             if (printer := self._printers.get(entry.printer)) is not None:
                 printer.queue.hold_for(entry.id)
         left = self._journal.unfinished()
+        for name in {entry.printer for entry, _ in left if entry.printer not in self._printers}:
+            if self._is_target(name):
+                self.target(name)
         for entry, data in left:
             printer = self._printers.get(entry.printer)
             if printer is None:
@@ -761,12 +769,39 @@ class Hub:
 
     # -- the configuration and the end ---------------------------------------------------------------------------
 
+    def target(self, address: str) -> str:
+        """The name of the printer at an address that a client may name: a printer of the configuration, or one for as long as needed.
+
+        Raises:
+            QueueFull: So many have jobs already.
+        """
+        for name, printer in self._printers.items():
+            if printer.address == address and name not in self._targets:
+                return name
+        config = self._targets.pop(address) if address in self._targets else PrinterConfig(address)
+        self._targets[address] = config
+        if address not in self._printers:
+            idle = [name for name in self._targets if name in self._printers and not self._printers[name].live]
+            if len(self._targets) > MOST_TARGETS:
+                if not idle:
+                    del self._targets[address]
+                    raise QueueFull(
+                        f"jobs wait for {MOST_TARGETS} addresses already", hint="See why those do not print."
+                    )
+                del self._targets[idle[0]]
+            self.apply(self._configured)
+        return address
+
     def apply(self, printers: Mapping[str, PrinterConfig]) -> None:
         """Takes over another configuration; no job and no connection is lost by it.
 
         A printer that is no longer named finishes the jobs that it has; jobs that wait at an address which was corrected
         are printed at the new one. Another name for the same address is the same printer, with its jobs and its connection.
         """
+        self._configured = printers
+        named = {str(parse_address(config.address)) for config in printers.values()}
+        self._targets = {address: config for address, config in self._targets.items() if address not in named}
+        printers = {**printers, **self._targets}
         for name, config in printers.items():
             if name not in self._printers:
                 self._rename(name, str(parse_address(config.address)), printers)

@@ -82,9 +82,16 @@ class Request(Struct, frozen=True):
 
 
 class PrinterRef(Struct, frozen=True):
-    """A printer as it is named in `params`; a bare string means the same."""
+    """A printer as it is named in `params`; a bare string means the same.
+
+    Attributes:
+        host: In place of a name, where `networks` of the configuration allow it: an address, or a name that has one.
+        port: With it; null: 9100.
+    """
 
     name: str | None = None
+    host: Annotated[str, Meta(max_length=253)] | None = None
+    port: Annotated[int, Meta(ge=1, le=65535)] | None = None
 
 
 class RawItem(Struct, frozen=True):

@@ -6,7 +6,9 @@ it returns as an awaitable, for which later calls need not wait.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -30,6 +32,7 @@ from rawprint_server.messages import (
     JobView,
     OriginParams,
     PrinterParams,
+    PrinterRef,
     PrinterView,
     PrintParams,
     RawItem,
@@ -38,6 +41,7 @@ from rawprint_server.messages import (
     Version,
     read,
 )
+from rawprint_server.targets import literal, pin
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -47,6 +51,7 @@ if TYPE_CHECKING:
     from rawprint_server.hub import Hub
     from rawprint_server.session import Client
 
+LOOKUP_SECONDS = 3.0
 ASK_SECONDS = 3.0  # how long `printers.status` waits for the printer
 
 
@@ -87,6 +92,29 @@ class Call(NamedTuple):
         self.about.printer = name = _named(params)
         self.client.need_printer(name)
         return name
+
+    async def target(self, printer: PrinterRef) -> str:
+        """The name of the printer at an address that the client gave; it is looked up once, and that is where it prints.
+
+        Raises:
+            TargetRefused: It may not be printed to.
+            NotGranted: This client may use some printers alone.
+        """
+        host = printer.host or ""
+        address = literal(host)
+        if address is not None:
+            found = [str(address)]
+        else:
+            loop = asyncio.get_running_loop()
+            try:
+                answers = await asyncio.wait_for(loop.getaddrinfo(host, None, type=socket.SOCK_STREAM), LOOKUP_SECONDS)
+            except (OSError, TimeoutError, UnicodeError):
+                answers = []
+            found = [str(answer[4][0]) for answer in answers]
+        pinned = pin(host, printer.port, found, self.client.networks)
+        self.about.printer = pinned
+        self.client.need_printer(pinned)
+        return self.hub.target(pinned)
 
     def job(self, id: str) -> JobView:
         """A job that this client may see.
@@ -156,7 +184,19 @@ def printers_resume(call: Call, /) -> PrinterView:
 def print_(call: Call, /) -> JobView | Awaitable[JobView]:
     """Takes a job; answers at once, or when `options.wait` says."""
     params = read(call.params, PrintParams)
-    name = call.printer(params)
+    if isinstance(params.printer, PrinterRef) and params.printer.host is not None:
+        return _print_to_target(call, params, params.printer)
+    return _print_on(call, params, call.printer(params))
+
+
+async def _print_to_target(call: Call, params: PrintParams, printer: PrinterRef) -> JobView:
+    if printer.name is not None:
+        raise BadRequest("params.printer has a name and a host", hint="Give one of them.")
+    answer = _print_on(call, params, await call.target(printer))
+    return answer if isinstance(answer, JobView) else await answer
+
+
+def _print_on(call: Call, params: PrintParams, name: str) -> JobView | Awaitable[JobView]:
     options = params.options
     encoding = (options and options.encoding) or call.hub.encoding(name) or text.DEFAULT
     text.codec(encoding)

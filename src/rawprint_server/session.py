@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import logging
 import time
@@ -120,6 +121,11 @@ class Client:
             raise NotGranted(
                 f"the printer {name[:100]!r} was not granted", hint=self._remedy(f"--printer {json.dumps(name[:100])}")
             )
+
+    @property
+    def networks(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        """In which it may print to an address."""
+        return [ipaddress.ip_network(each) for each in self._services.config.access.networks]
 
     def _remedy(self, option: str) -> str:
         """What lets it."""

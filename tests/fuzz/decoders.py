@@ -17,6 +17,8 @@ with atheris.instrument_imports(include=["rawprint"]):
     from rawprint.channels import epson, snmp, star, tsc  # noqa: F401
     from rawprint.dialects import DIALECTS, Reader
     from rawprint.errors import BadReply
+    from rawprint.filtering import LANGUAGES as FILTERED
+    from rawprint.filtering import notable_commands
     from rawprint.probe import network, surroundings
     from rawprint.transports import hotplug
 
@@ -66,10 +68,18 @@ def say(data: bytes) -> None:
             raise RuntimeError(found.address)
 
 
+def read_job(data: bytes) -> None:
+    """A job of any language: what is notable in it comes in order, and lies in it."""
+    for language in (*FILTERED, None):
+        offsets = [command.offset for command in notable_commands(data, language)]
+        if offsets != sorted(offsets) or not all(0 <= offset < len(data) for offset in offsets):
+            raise RuntimeError(f"{language}: {offsets}")
+
+
 def one(data: bytes) -> None:
     """One input."""
     if data:
-        (decode if data[0] & 1 else say)(data[1:])
+        (decode, say, read_job)[data[0] % 3](data[1:])
 
 
 def main() -> None:
