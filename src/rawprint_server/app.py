@@ -34,7 +34,7 @@ from rawprint_server.access import (
 )
 from rawprint_server.audit import Audit
 from rawprint_server.certificate import certificate_of
-from rawprint_server.config import LOOPBACK, seconds
+from rawprint_server.config import EVERYWHERE, LOOPBACK, seconds
 from rawprint_server.gate import Gate
 from rawprint_server.hub import Hub
 from rawprint_server.limits import Meter
@@ -74,7 +74,6 @@ HANDSHAKE_MARGIN = 0.1  # seconds from when a connection is accepted to when tha
 # A machine that is switched off, or leaves the network, sends no word of its end: it is asked after so many silent seconds,
 # and so often and so far apart until its connection is given up.
 KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
-_ALL_HOSTS = {"0.0.0.0", "::"}  # noqa: S104 - what the configuration may say
 _MISDIRECTED = "This server is 127.0.0.1, localhost or [::1], with its port.\n"
 _MISDIRECTED_REMOTE = "This server has another name or port: its configuration says by which names it is called.\n"
 PORT_TRIES = 20  # how often a free port is looked for that is free on IPv4 and IPv6
@@ -256,7 +255,7 @@ class App:
         before, self._config = self._config, config
         if _lasting(before) != _lasting(config):
             log.warning(
-                "another host, port, names, certificate, audit log, state_dir, durability, remember or keep_data takes a restart of the server"
+                "another host, port, names, tls_cert, tls_key, audit log, state_dir, durability, remember or keep_data takes a restart of the server"
             )
         self._services.config = config
         self._services.meter.jobs = config.limits.jobs_per_minute
@@ -284,7 +283,7 @@ class App:
         """Where clients find the server: at `host`, or where it is all of this machine's addresses, by the first of `names`."""
         server = self._config.server
         host = bracketed(server.host)
-        if server.host in _ALL_HOSTS:
+        if server.host in EVERYWHERE:
             host = next(iter(self._names()), "127.0.0.1")
         return f"{'wss' if self.secure else 'ws'}://{host}:{self.port}"
 
@@ -293,12 +292,12 @@ class App:
         server = self._config.server
         if server.host in LOOPBACK:
             return ()
-        host = () if server.host in _ALL_HOSTS else (server.host,)
+        host = () if server.host in EVERYWHERE else (server.host,)
         return tuple(bracketed(name) for name in (*host, *server.names))
 
     def _own_names(self) -> tuple[str, ...]:
         """The names that go by the scheme of other machines: where all addresses are served by TLS, so are the loopback ones."""
-        return (*LOOPBACK_NAMES, *self._names()) if self._config.server.host in _ALL_HOSTS else self._names()
+        return (*LOOPBACK_NAMES, *self._names()) if self._config.server.host in EVERYWHERE else self._names()
 
     def _warn(self) -> None:
         """Says what somebody may not have meant."""
@@ -313,7 +312,7 @@ class App:
                 "and the tokens, and can print by them",
                 server.host,
             )
-        if server.host in _ALL_HOSTS and not server.names:
+        if server.host in EVERYWHERE and not server.names:
             log.warning("other machines need a name for this one: write those that they use in [server] names")
 
     def _reconsider(self) -> None:
@@ -422,7 +421,7 @@ class App:
                 else "Tokens are kept in the state folder, and this server has none.",
             )
         self._tls = certificate_of(server)
-        everywhere = server.host in _ALL_HOSTS
+        everywhere = server.host in EVERYWHERE
         found = [] if everywhere else [(each, False) for each in _listen(server.port)]
         port = found[0][0].getsockname()[1] if found else server.port
         family = socket.AF_INET6 if ":" in server.host else socket.AF_INET

@@ -35,6 +35,7 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\
 _OWN_PORT = {"http": ":80", "https": ":443"}
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\]")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")  # as `host`: this machine alone
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - as `host`: all addresses of this machine
 # `tomllib` takes quadratic time over the parts of a key: minutes where a file is one long key.
 _LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){20}""")
 

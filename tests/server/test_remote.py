@@ -91,7 +91,7 @@ class Files:
 def impatient(monkeypatch):
     """A handshake that has failed is waited for at the server's end; not so long here."""
     assert app.HANDSHAKE_SECONDS <= 5
-    monkeypatch.setattr(app, "HANDSHAKE_SECONDS", 1.0)
+    monkeypatch.setattr(app, "HANDSHAKE_SECONDS", 0.7)
 
 
 @pytest.fixture(scope="module")
@@ -550,6 +550,22 @@ def test_all_addresses_and_no_name(far, state, caplog):
     server = far("0.0.0.0")
     assert server.app.url == f"wss://127.0.0.1:{server.port}"
     assert "[server] names" in caplog.text
+
+
+@pytest.mark.parametrize("host", [FAR, "0.0.0.0"])
+def test_the_dashboard_comes_by_loopback(far, token, state, tmp_path, capsys, host):
+    server = far(host)
+    config = tmp_path / "server.toml"
+    config.write_text(server.files.toml(host, state_dir=str(state), port=server.port))
+    code = main(["dashboard", "--config", str(config), "--print"])
+    out, err = capsys.readouterr()
+    if host == FAR:
+        assert code == 0
+        assert out.startswith(f"http://127.0.0.1:{server.port}/#code=")
+    else:
+        assert code == 2
+        assert "no way in of its own" in err
+        assert "Name one address" in err
 
 
 @POSIX
