@@ -122,6 +122,7 @@ class App:
         self._state = state
         self._journal: Journal | None = None
         self._config = config
+        self._listening = config.server  # as it was when it began to: what takes a restart is asked of this
         self._hub: Hub
         self._servers: list[Server] = []
         self._connections: set[ServerConnection] = set()
@@ -281,7 +282,7 @@ class App:
     @property
     def url(self) -> str:
         """Where clients find the server: at `host`, or where it is all of this machine's addresses, by the first of `names`."""
-        server = self._config.server
+        server = self._listening
         host = bracketed(server.host)
         if server.host in EVERYWHERE:
             host = next(iter(self._names()), "127.0.0.1")
@@ -289,7 +290,7 @@ class App:
 
     def _names(self) -> tuple[str, ...]:
         """What other machines call this one; none where they are not served."""
-        server = self._config.server
+        server = self._listening
         if server.host in LOOPBACK:
             return ()
         host = () if server.host in EVERYWHERE else (server.host,)
@@ -297,11 +298,11 @@ class App:
 
     def _own_names(self) -> tuple[str, ...]:
         """The names that go by the scheme of other machines: where all addresses are served by TLS, so are the loopback ones."""
-        return (*LOOPBACK_NAMES, *self._names()) if self._config.server.host in EVERYWHERE else self._names()
+        return (*LOOPBACK_NAMES, *self._names()) if self._listening.host in EVERYWHERE else self._names()
 
     def _warn(self) -> None:
         """Says what somebody may not have meant."""
-        server = self._config.server
+        server = self._listening
         if server.host in LOOPBACK:
             if server.tls_cert is not None or server.names:
                 log.warning("tls_cert and names change nothing: host = %r serves this machine alone", server.host)

@@ -361,6 +361,18 @@ def test_names(far, token):
     assert server.http(["GET /health"])[0] == 200
 
 
+def test_other_names_take_a_restart(far, token, caplog):
+    """What the sockets serve stays as it is until then, and so do those who may be meant."""
+    server = far(names=[NAME])
+    config = Config(server=ServerConfig(port=0, names=("other.test",)))
+    server.call(server.app.apply, config)
+    assert "takes a restart" in caplog.text
+    assert server.get("/health", host=f"{NAME}:{server.port}")[0] == 200
+    assert server.get("/health", host=f"other.test:{server.port}")[0] == 421
+    with server.join(token) as client:
+        assert client.ask("printers.find") == []
+
+
 def test_pages_and_metrics(far, token):
     server = far()
     for path in ("/", "/health", "/rawprint.js", "/page.js", "/health?x=1"):
