@@ -216,6 +216,8 @@ class App:
             if connection.state is State.CONNECTING:
                 connection.transport.abort()
         await asyncio.gather(*(server.wait_closed() for server in self._servers))
+        for connection in list(self._connections):  # of clients that have not read their last words
+            connection.transport.abort()
         if self._services.audit is not None:
             await asyncio.to_thread(self._services.audit.close)
 
