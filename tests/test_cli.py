@@ -243,6 +243,7 @@ def test_the_exit_code_tells_also_where_nobody_reads_the_output(virtual):
         ("status", "tcp://127.0.0.1:1", "--dialect", "tspl", "--json"): 3,
         ("trace", listener.address, "--", "status", "--dialect", "tspl"): 0,
     }
+    buffered = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
     for arguments, wanted in commands.items():
         with open("/dev/full", "w") as full:
             done = subprocess.run(
@@ -252,6 +253,7 @@ def test_the_exit_code_tells_also_where_nobody_reads_the_output(virtual):
                 stderr=subprocess.PIPE,
                 timeout=PATIENCE,
                 check=False,
+                env=buffered,
             )
         assert done.returncode == wanted, arguments
         assert b"Traceback" not in done.stderr

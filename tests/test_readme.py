@@ -9,7 +9,7 @@ import pytest
 
 from rawprint.cli import main
 from rawprint.virtual import CLONES
-from rawprint_server.config import load
+from rawprint_server.config import ServerConfig, find_mistakes, load
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -30,6 +30,17 @@ def test_the_configuration_loads(tmp_path):
     file = tmp_path / "server.toml"
     file.write_text(re.search(r"```toml\n(.*?)```", README, re.DOTALL)[1], encoding="utf-8")
     assert list(load(file).printers) == ["Label", "Receipt"]
+
+
+def test_the_other_configurations_load():
+    for block in re.findall(r"```toml\n(.*?)```", README, re.DOTALL)[1:]:
+        assert find_mistakes(block) == []
+
+
+def test_every_key_of_the_server_is_there():
+    """A row may hold several keys."""
+    for key in ServerConfig.__struct_fields__:
+        assert re.search(rf"^\|[^|]*`{key}`", README, re.MULTILINE), key
 
 
 def test_the_commands_exist(capsys):

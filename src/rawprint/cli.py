@@ -113,9 +113,14 @@ def _out(text: str) -> bool:
     try:
         print(text, flush=True)
     except OSError:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  (Python flushes it at exit)
+        _drop_output()
         return False
     return True
+
+
+def _drop_output() -> None:
+    """Nobody takes standard output any more: Python, which flushes it at exit, shall not make that the exit code."""
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
 
 
 # -- arguments -----------------------------------------------------------------------------------------------------
@@ -874,6 +879,10 @@ def _transcript_file(path: Path | None) -> Iterator[TextIO]:
     if path is None:
         with redirect_stdout(sys.stderr):
             yield sys.__stdout__ or sys.stderr
+        try:
+            sys.stdout.flush()
+        except OSError:  # the transcript has said so
+            _drop_output()
         return
     try:
         file = path.open("w", encoding="utf-8")

@@ -259,6 +259,11 @@ def own_origins(port: int, names: Collection[str] = (), *, tls: bool = False) ->
     return frozenset(plain | {f"{scheme}://{authority}" for authority in _with_port(names, port, default)})
 
 
+def bracketed(name: str) -> str:
+    """A name or address as it stands before a port."""
+    return f"[{name}]" if ":" in name and not name.startswith("[") else name
+
+
 def authorities(port: int, names: Collection[str] = ()) -> frozenset[str]:
     """What may stand in Host."""
     return _with_port((*LOOPBACK_NAMES, *names), port, 80) | (

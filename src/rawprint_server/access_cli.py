@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rawprint_server import files, grants
 from rawprint_server.access import KINDS, ORDINARY, Grant, Token, hashed
-from rawprint_server.config import ConfigError, load, origin_fault, state_folder
+from rawprint_server.config import EVERYWHERE, ConfigError, load, origin_fault, state_folder
 from rawprint_server.grants import GrantsError
 from rawprint_server.messages import AllowedView
 
@@ -158,6 +158,11 @@ def _grant(args: argparse.Namespace, config: Config) -> Grant:
 
 
 def _dashboard(args: argparse.Namespace, config: Config, folder: Path) -> int:
+    if args.server is None and config.server.host in EVERYWHERE:
+        raise ConfigError(
+            f"host = {config.server.host!r} leaves this machine no way in of its own, and the dashboard comes by that",
+            hint="Name one address of this machine as host: then loopback is served beside it.",
+        )
     secret = grants.admin_secret(folder, make=False)
     if secret is None:
         raise GrantsError(

@@ -14,7 +14,7 @@ from collections import Counter
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
@@ -23,10 +23,20 @@ from websockets.protocol import State
 
 from rawprint import JournalError, JournalTaken, RawprintError, __version__, note
 from rawprint_server import messages
-from rawprint_server.access import Asking, Entry, Grant, Refusal, host_allowed, own_origins, presented
+from rawprint_server.access import (
+    LOOPBACK_NAMES,
+    Asking,
+    Entry,
+    Grant,
+    Refusal,
+    bracketed,
+    host_allowed,
+    own_origins,
+    presented,
+)
 from rawprint_server.audit import Audit
-from rawprint_server.certificate import Certificate
-from rawprint_server.config import seconds
+from rawprint_server.certificate import certificate_of
+from rawprint_server.config import EVERYWHERE, LOOPBACK, seconds
 from rawprint_server.gate import Gate
 from rawprint_server.hub import Hub
 from rawprint_server.limits import Meter
@@ -46,6 +56,7 @@ if TYPE_CHECKING:
     from websockets.typing import Subprotocol
 
     from rawprint import Journal
+    from rawprint_server.certificate import Certificate
     from rawprint_server.config import Config
 
 log = logging.getLogger(__name__)
@@ -60,10 +71,15 @@ TOO_MANY = 4429  # close code
 MOST_PAIRING = 10  # pages at a time
 PAIRING_EXPIRES = 60.0  # seconds: a code that cannot be printed soon would be too old
 LOOK_EVERY = 1.0  # seconds
-_LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
-_ALL_HOSTS = {"0.0.0.0", "::"}  # noqa: S104 - what the configuration may say
 _NOTHING = Grant(frozenset(), frozenset())
 DESCRIPTORS_KEPT = 256  # of those that this process may have: for printers and files
+HANDSHAKE_SECONDS = 5.0  # how long a client may take over TLS's beginning; the server's own end waits for it
+HANDSHAKE_MARGIN = 0.1  # seconds from when a connection is accepted to when that time begins
+# A machine that is switched off, or leaves the network, sends no word of its end: it is asked after so many silent seconds,
+# and so often and so far apart until its connection is given up.
+KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+_MISDIRECTED = "This server is 127.0.0.1, localhost or [::1], with its port.\n"
+_MISDIRECTED_REMOTE = "This server has another name or port: its configuration says by which names it is called.\n"
 PORT_TRIES = 20  # how often a free port is looked for that is free on IPv4 and IPv6
 
 _TYPES = {
@@ -110,9 +126,11 @@ class App:
         self._state = state
         self._journal: Journal | None = None
         self._config = config
+        self._listening = config.server  # as it was when it began to: what takes a restart is asked of this
         self._hub: Hub
         self._servers: list[Server] = []
         self._connections: set[ServerConnection] = set()
+        self._handshakes: dict[ServerConnection, float] = {}  # of TLS, that are not done -> when they began (loop time)
         self._sessions: set[Session] = set()
         self._of_origin: Counter[str] = Counter()  # sessions
         self._services = Services(
@@ -137,14 +155,14 @@ class App:
         )
         try:
             sockets = self._sockets()
-        except ListenError:
+        except RawprintError:
             await self._hub.close()
             if self._journal is not None:
                 self._journal.close()
             raise
         self._hub.recover()
         self.port = sockets[0][0].getsockname()[1]
-        self._gate.open(own_origins(self.port, self._names(), tls=self._tls is not None))
+        self._gate.open(own_origins(self.port, self._own_names(), tls=self._tls is not None))
         self._gate.on_change = self._reconsider
         self._start_audit()
         for listening, remote in sockets:
@@ -152,13 +170,19 @@ class App:
                 partial(self._serve, remote=remote),
                 sock=listening,
                 ssl=self._tls.context if remote and self._tls is not None else None,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS if remote and self._tls is not None else None,
                 process_request=partial(self._process_request, remote=remote),
-                create_connection=_tracked(self._connections, _room_for(self._config.limits.connections)),
+                create_connection=_tracked(
+                    self._connections,
+                    _room_for(self._config.limits.connections),
+                    self._handshakes if remote and self._tls is not None else None,
+                ),
                 select_subprotocol=_one_of_ours,
                 compression=None,
                 max_size=self._config.server.max_message_bytes,
                 max_queue=2,  # messages read ahead of the one that is being answered
-                # A peer on this machine ends with a FIN or a reset; a pong would only wait behind a slow answer.
+                # A peer on this machine ends with a FIN or a reset, another machine has KEEPALIVE; a pong would only wait
+                # behind a slow answer.
                 ping_interval=None,
                 close_timeout=CLOSE_SECONDS,
                 server_header=None,
@@ -166,6 +190,7 @@ class App:
             self._servers.append(server)
         if self._cables:
             self._hub.watch_cables()
+        self._warn()
         self._following = asyncio.create_task(self._follow())
         return self
 
@@ -189,13 +214,25 @@ class App:
         await self._gate.close()
         for session in self._sessions:
             session.leave()
+        await self._handshakes_over()
         # A browser opens connections ahead of need; one that never asked for anything must not be waited for.
         for connection in list(self._connections):
             if connection.state is State.CONNECTING:
                 connection.transport.abort()
         await asyncio.gather(*(server.wait_closed() for server in self._servers))
+        for connection in list(self._connections):  # of clients that have not read their last words
+            connection.transport.abort()
         if self._services.audit is not None:
             await asyncio.to_thread(self._services.audit.close)
+
+    async def _handshakes_over(self) -> None:
+        """Waits until who began TLS has got through, or has been given up.
+
+        Until then only the loop knows of them, and uvloop's does not close while there is one.
+        """
+        if self._handshakes:
+            over = max(self._handshakes.values()) + HANDSHAKE_SECONDS + HANDSHAKE_MARGIN
+            await asyncio.sleep(over - asyncio.get_running_loop().time())
 
     async def _open_journal(self) -> None:
         durability = self._config.server.durability
@@ -225,7 +262,7 @@ class App:
         before, self._config = self._config, config
         if _lasting(before) != _lasting(config):
             log.warning(
-                "another host, port, names, certificate, audit log, state_dir, durability, remember or keep_data takes a restart of the server"
+                "another host, port, names, tls_cert, tls_key, audit log, state_dir, durability, remember or keep_data takes a restart of the server"
             )
         self._services.config = config
         self._services.meter.jobs = config.limits.jobs_per_minute
@@ -248,11 +285,42 @@ class App:
     def _gate(self) -> Gate:
         return self._services.gate
 
+    @property
+    def url(self) -> str:
+        """Where clients find the server: at `host`, or where it is all of this machine's addresses, by the first of `names`."""
+        server = self._listening
+        host = bracketed(server.host)
+        if server.host in EVERYWHERE:
+            host = next(iter(self._names()), "127.0.0.1")
+        return f"{'wss' if self.secure else 'ws'}://{host}:{self.port}"
+
     def _names(self) -> tuple[str, ...]:
-        """What other machines call this one."""
-        server = self._config.server
-        host = () if server.host in _LOOPBACK_HOSTS | _ALL_HOSTS else (server.host,)
-        return tuple(f"[{name}]" if ":" in name and name[0] != "[" else name for name in (*host, *server.names))
+        """What other machines call this one; none where they are not served."""
+        server = self._listening
+        if server.host in LOOPBACK:
+            return ()
+        host = () if server.host in EVERYWHERE else (server.host,)
+        return tuple(bracketed(name) for name in (*host, *server.names))
+
+    def _own_names(self) -> tuple[str, ...]:
+        """The names that go by the scheme of other machines: where all addresses are served by TLS, so are the loopback ones."""
+        return (*LOOPBACK_NAMES, *self._names()) if self._listening.host in EVERYWHERE else self._names()
+
+    def _warn(self) -> None:
+        """Says what somebody may not have meant."""
+        server = self._listening
+        if server.host in LOOPBACK:
+            if server.tls_cert is not None or server.names:
+                log.warning("tls_cert and names change nothing: host = %r serves this machine alone", server.host)
+            return
+        if self._tls is None:
+            log.warning(
+                "INSECURE: %s is served without TLS (insecure = true): whoever hears that network reads what is printed, "
+                "and the tokens, and can print by them",
+                server.host,
+            )
+        if server.host in EVERYWHERE and not server.names:
+            log.warning("other machines need a name for this one: write those that they use in [server] names")
 
     def _reconsider(self) -> None:
         """Somebody may do something else than when they came in: who may nothing any more is cut off."""
@@ -359,33 +427,37 @@ class App:
             ListenError: The port is taken, or may not be used; or other machines would be served without need of a token.
         """
         server = self._config.server
-        if server.host in _LOOPBACK_HOSTS:
+        if server.host in LOOPBACK:
             return [(each, False) for each in _listen(server.port)]
         self._gate.look()
         if not self._gate.has_tokens:
             raise ListenError(
                 f"no token says who may print from other machines, which reach {server.host}",
-                hint="rawprint-server access token new NAME",
+                hint="rawprint-server access token new NAME"
+                if self._state is not None
+                else "Tokens are kept in the state folder, and this server has none.",
             )
-        if server.tls_cert is not None:
-            self._tls = Certificate(Path(server.tls_cert), Path(server.tls_key or server.tls_cert))
+        self._tls = certificate_of(server)
+        everywhere = server.host in EVERYWHERE
+        found = [] if everywhere else [(each, False) for each in _listen(server.port)]
+        port = found[0][0].getsockname()[1] if found else server.port
+        family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
         try:
-            family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
-            if server.host in _ALL_HOSTS:
-                return [(_bind(family, server.host, server.port), True)]
-            loopback = _listen(server.port)
-            port = loopback[0].getsockname()[1]
-            return [*((each, False) for each in loopback), (_bind(family, server.host, port), True)]
+            found.append((_bind(family, server.host, port, remote=True), True))
         except OSError as error:
+            for each, _ in found:
+                each.close()
             raise ListenError(
-                f"cannot listen on {server.host} port {server.port}: {error}",
+                f"cannot listen on {server.host} port {port}: {error}",
                 hint="Is it an address of this machine? Choose another port, or end the program that has this one.",
             ) from error
+        return found
 
     def _process_request(self, connection: ServerConnection, request: Request, *, remote: bool) -> Response | None:
         """Answers all that is not a WebSocket handshake; None lets the handshake go on."""
-        if not host_allowed(request.headers.get_all("Host"), self.port, self._names()):
-            return _response(421, "This server is 127.0.0.1, localhost or [::1], with its port.\n")
+        # What other machines call this one would not come in by loopback, unless a name was made to point there.
+        if not host_allowed(request.headers.get_all("Host"), self.port, self._names() if remote else ()):
+            return _response(421, _MISDIRECTED_REMOTE if remote else _MISDIRECTED)
         origins = request.headers.get_all("Origin")
         if len(origins) > 1:
             return _response(403, "There is more than one Origin.\n")
@@ -517,11 +589,30 @@ def _static_files() -> dict[str, tuple[bytes, str]]:
     return files
 
 
-def _tracked(connections: set[ServerConnection], most: int) -> type[ServerConnection]:
-    """A connection class that keeps the set of its live connections, those without a request included; not above so many."""
+def _tracked(
+    connections: set[ServerConnection], most: int, handshakes: dict[ServerConnection, float] | None
+) -> type[ServerConnection]:
+    """A connection class that keeps the set of its live connections, those without a request included; not above so many.
+
+    Args:
+        connections: The set.
+        most: How many at a time.
+        handshakes: Where it is kept which of them are still at TLS's beginning, and since when; None: there is no TLS.
+    """
 
     class Tracked(ServerConnection):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            if handshakes is not None:
+                now = self.loop.time()
+                # One that was given up is never heard of again.
+                while (first := next(iter(handshakes), None)) and now - handshakes[first] > HANDSHAKE_SECONDS + 1:
+                    del handshakes[first]
+                handshakes[self] = now
+
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            if handshakes is not None:
+                handshakes.pop(self, None)
             super().connection_made(transport)
             if len(connections) >= most:
                 self.transport.abort()  # before it has cost anything
@@ -577,8 +668,14 @@ def _listen(port: int) -> list[socket.socket]:
     ) from error
 
 
-def _bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    plain = socket.create_server((host, port), family=family)
+def _bind(family: socket.AddressFamily, host: str, port: int, *, remote: bool = False) -> socket.socket:
+    both = host == "::" and socket.has_dualstack_ipv6()  # all addresses of the machine are those of IPv4, too
+    plain = socket.create_server((host, port), family=family, dualstack_ipv6=both)
+    if remote:  # what is accepted has it from here
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in KEEPALIVE:
+            if (option := getattr(socket, name, None)) is not None:
+                plain.setsockopt(socket.IPPROTO_TCP, option, value)
     # asyncio turns Nagle's algorithm off only where a socket names its protocol, and this one does not. With it the
     # outcome of a print comes 40 ms after its notice.
     return socket.socket(plain.family, plain.type, socket.IPPROTO_TCP, plain.detach())

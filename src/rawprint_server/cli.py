@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import msgspec
 
 from rawprint import JournalTaken, __version__
-from rawprint_server import access_cli, edit
+from rawprint_server import access_cli, edit, toml_lines
 from rawprint_server.app import App, ListenError
+from rawprint_server.certificate import certificate_of
 from rawprint_server.config import (
     Config,
     ConfigError,
@@ -240,8 +241,15 @@ def _check(path: Path | None, *, as_json: bool) -> int:
     config = Config()
     try:
         config = load(path)
+        certificate_of(config.server)
     except ConfigError as error:
         mistakes = error.mistakes
+        if config.server.tls_cert is not None:  # the file itself is right, and its certificate is not
+            found = toml_lines.places(Path(file).read_text("utf-8-sig"))
+            mistakes = [
+                msgspec.structs.replace(each, line=toml_lines.line_of(found, tuple(each.key.split("."))))
+                for each in mistakes
+            ]
     if as_json:
         print(json.dumps([{"file": str(file), **msgspec.structs.asdict(mistake)} for mistake in mistakes]))
     elif not mistakes:
@@ -338,9 +346,7 @@ async def _run(
         # A terminal sends it when its window is closed; a service is told so to read its configuration again.
         _on_signal(loop, signal.SIGHUP, stop if sys.stdin is not None and sys.stdin.isatty() else look)
     async with App(config, state, cables=True) as app:
-        host = f"[{config.server.host}]" if ":" in config.server.host else config.server.host
-        scheme = "wss" if app.secure else "ws"
-        print(json.dumps({"url": f"{scheme}://{host}:{app.port}"}), flush=True)
+        print(json.dumps({"url": app.url}), flush=True)
         log.info("serving %d printers on port %d", len(config.printers), app.port)
 
         def changed(config: Config) -> None:

@@ -35,7 +35,8 @@ MAX_SHOWN = 80  # characters of a value that a message repeats
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 _OWN_PORT = {"http": ":80", "https": ":443"}
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\]")
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")  # as `host`: this machine alone
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - as `host`: all addresses of this machine
 # `tomllib` takes quadratic time over the parts of a key: minutes where a file is one long key.
 _LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){20}""")
 
@@ -528,16 +529,9 @@ def _set(type: Any) -> Any:
 
 
 def _check_server(values: dict[str, Any]) -> Iterator[_Fault]:
-    host = values.get("host", _LOOPBACK[0])
-    if host is not None and host not in _LOOPBACK:
-        try:
-            ipaddress.ip_address(host)
-        except ValueError:
-            yield _Fault(
-                ("server", "host"),
-                f"{_shown(host)} is no IP address of this machine",
-                f"Use one of {', '.join(_LOOPBACK)}, or the address at which other machines reach this one.",
-            )
+    host = values.get("host", LOOPBACK[0])
+    if host is not None and host not in LOOPBACK:
+        yield from _check_host(host)
         if values.get("tls_cert") is None and values.get("insecure") is not True:
             yield _Fault(
                 ("server", "host"),
@@ -551,11 +545,42 @@ def _check_server(values: dict[str, Any]) -> Iterator[_Fault]:
                 f"{_shown(name)} is no name of a machine",
                 "Write it in small letters, like till.shop.lan: no scheme, no port.",
             )
+        elif isinstance(name, str) and name.startswith("[") and (said := _fault_of_address(name[1:-1])):
+            yield _Fault(("server", "names", index), f"{_shown(name)} {said}", "Browsers write an address in one way.")
+    if values.get("tls_key") is not None and values.get("tls_cert") is None:
+        yield _Fault(("server", "tls_key"), "there is a key and no certificate", "Write tls_cert, too.")
     for key in ("tls_cert", "tls_key"):
         yield from _check_path(("server", key), values, "file", "Leave it out for a server on loopback.")
     for key in ("remember", "keep_data", "finish"):
         yield from _check_time(("server", key), values.get(key))
     yield from _check_path(("server", "state_dir"), values, "folder", "Leave it out for this user's own folder.")
+
+
+def _check_host(host: str) -> Iterator[_Fault]:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        yield _Fault(
+            ("server", "host"),
+            f"{_shown(host)} is no IP address of this machine",
+            f"Use one of {', '.join(LOOPBACK)}, or the address at which other machines reach this one.",
+        )
+        return
+    if said := _fault_of_address(host):
+        yield _Fault(("server", "host"), f"{_shown(host)} {said}", "Browsers write an address in one way.")
+
+
+def _fault_of_address(text: str) -> str:
+    """What is wrong with an address for a Host header, which is compared as it stands; "" where nothing is."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return "is no address"
+    if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
+        return "names an interface, which no page's address can"
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return f"is {address.ipv4_mapped}"
+    return "" if str(address) == text else f"is {str(address)!r} in short"
 
 
 def _check_time(path: KeyPath, value: object, *, never: bool = False) -> Iterator[_Fault]:
