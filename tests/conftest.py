@@ -13,6 +13,15 @@ import pytest
 from rawprint.virtual import Listener, device
 
 
+def pytest_configure(config):
+    """How long an example takes to be made, or to run, says how busy the machine is, and nothing of what is tested."""
+    if config.pluginmanager.has_plugin("hypothesispytest"):
+        from hypothesis import HealthCheck, settings  # noqa: PLC0415 - the emulated machine does without
+
+        settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        settings.load_profile("any machine")
+
+
 @pytest.fixture(scope="session")
 def state_homes(tmp_path_factory):
     """A folder for the states of one worker's tests."""
