@@ -16,7 +16,7 @@ from rawprint.virtual import Listener, device
 def pytest_configure(config):
     """How long an example takes to be made, or to run, says how busy the machine is, and nothing of what is tested."""
     if config.pluginmanager.has_plugin("hypothesispytest"):
-        from hypothesis import HealthCheck, settings  # noqa: PLC0415 - the emulated machine does without
+        from hypothesis import HealthCheck, settings
 
         settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
         settings.load_profile("any machine")
