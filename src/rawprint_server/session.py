@@ -157,8 +157,9 @@ class Client:
         """
         grant = self.entry.grant
         self.fits(len(data))
-        if not grant.raw:
-            check_commands(data, self.hub.language(printer), self.hub.refuses(printer), drawer="drawer" in grant.calls)
+        refused, drawer = self.hub.refuses(printer), "drawer" in grant.calls
+        if not grant.raw and (refused or not drawer):
+            check_commands(data, self.hub.language(printer), refused, drawer=drawer)
         self.charge_job(len(data))
 
     def charge_job(self, size: int) -> None:

@@ -82,6 +82,17 @@ UNAMBIGUOUS = (
 )
 
 
+# Every row of UNAMBIGUOUS begins with one of these bytes, small letters for both: to look for bytes, and at what follows them, is
+# twenty times quicker than one expression for all. "!" with what may follow it is one expression, as it is common in texts.
+_FIXED = (b"\x1b%-12345X", b"\x1d(E\x03\x00\x01IN")
+_STARTS = (b"@pjl", b"download", b"kill", b"~d", b"^i", b"^d")
+_BANG = rb"![ \t]*"
+_BANGS = re.compile(
+    _BANG + b"(?:" + b"|".join(row.pattern[len(_BANG) :] for row in WORDS if row.pattern.startswith(_BANG)) + b")"
+)
+_BRACES = re.compile(WORDS[-1].pattern)
+
+
 def words(job: bytes) -> tuple[Row, ...]:
     """The rows whose words a job might have; mostly none."""
     for search in _SEARCHES:  # a loop, for it takes half as long as `any`
@@ -105,4 +116,16 @@ def half(job: bytes) -> NotableCommand | None:
 
 def notable(job: bytes) -> Iterator[NotableCommand]:
     """What is notable in a job whose language is not known."""
-    return found(job, UNAMBIGUOUS)
+    for start in _FIXED:
+        if start in job:
+            return found(job, UNAMBIGUOUS)
+    small, here = job.lower(), candidates(UNAMBIGUOUS)
+    for start in _STARTS:
+        at = small.find(start)
+        while at >= 0:
+            if any(expression.match(job, at) for expression, _ in here):
+                return found(job, UNAMBIGUOUS)
+            at = small.find(start, at + 1)
+    if _BANGS.search(job) or (b"{" in job and _BRACES.search(job)):
+        return found(job, UNAMBIGUOUS)
+    return iter(())
