@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from rawprint_server.logs import PrivateFile, json_line, time_text
@@ -30,6 +30,8 @@ OK = "ok"
 MAX_WAITING = 10_000  # events that wait for the disk, some 1 KB each at most; more are lost, and counted
 MAX_TEXT = 256  # characters of a field; a longer one ends in "..."
 MAX_NUMBER = (1 << 63) - 1
+_GATHER = 0.02  # seconds
+_BATCH = 100  # events of one write
 CLOSE_SECONDS = 5.0  # how long the end of the log waits for the disk
 
 
@@ -64,6 +66,7 @@ class Audit:
         self._lock = threading.Lock()  # of that number
         self._lost = 0  # events that the file has no line of; the thread's own, like what follows
         self._told = False
+        self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         if file is not None and config.level != "none":
             self._file = _File(
@@ -124,26 +127,42 @@ class Audit:
         if thread is None:
             return
         self._waiting.put(None)
+        self._ending.set()
         thread.join(CLOSE_SECONDS)
         if thread.is_alive():
             log.warning("the audit log does not get to the disk: its last events may be missing")
 
     def _run(self) -> None:
-        while (event := self._waiting.get()) is not None:
-            self._keep(event)
+        ends = False
+        while not ends:
+            events = [self._waiting.get()]
+            # What comes meanwhile is written with it: one write for a crowd, none of which has to wake this thread.
+            self._ending.wait(_GATHER)
+            with contextlib.suppress(Empty):
+                while len(events) < _BATCH:
+                    events.append(self._waiting.get_nowait())
+            ends = None in events
+            self._keep([event for event in events if event is not None])
         self._note_gap()
         if self._lost:
             log.error("the audit log ends without its last %d events", self._lost)
         self._file.close()
 
-    def _keep(self, event: _Event) -> None:
-        """Writes an event, and first, if there are any, how many could not be."""
-        try:
-            if not self._note_gap() or not self._file.put(_line(event)):
+    def _keep(self, events: list[_Event]) -> None:
+        """Writes events, and first, if there are any, how many could not be."""
+        lines = []
+        for event in events:
+            try:
+                lines.append(_line(event))
+            except Exception:  # one event must not end the log
                 self._lost += 1
-        except Exception:  # one event must not end the log
-            self._lost += 1
-            log.exception("an event of the audit log is lost")
+                log.exception("an event of the audit log is lost")
+        try:
+            if lines and not (self._note_gap() and self._file.put("\n".join(lines))):
+                self._lost += len(lines)
+        except Exception:
+            self._lost += len(lines)
+            log.exception("%d events of the audit log are lost", len(lines))
         if (error := self._file.error) is None:
             return
         if not self._told:
