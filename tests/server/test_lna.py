@@ -120,9 +120,9 @@ def browser(launch):
 def policies():
     """Chromium's folder of policies, which are the machine's, until the test has ended; for one test at a time."""
     with contextlib.ExitStack() as stack:
-        lock = stack.enter_context((Path(tempfile.gettempdir()) / "rawprint-chromium-policy.lock").open("w"))
-        fcntl.flock(lock, fcntl.LOCK_EX)
         try:
+            lock = stack.enter_context((Path(tempfile.gettempdir()) / "rawprint-chromium-policy.lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
             for folder in (POLICIES.parent, POLICIES):
                 if not folder.exists():
                     folder.mkdir()
