@@ -36,6 +36,7 @@ from rawprint_server.access import (
 )
 from rawprint_server.audit import Audit
 from rawprint_server.certificate import certificate_of
+from rawprint_server.client import QUESTIONS, Services
 from rawprint_server.config import EVERYWHERE, LOOPBACK, seconds
 from rawprint_server.gate import Gate
 from rawprint_server.hub import Hub
@@ -45,7 +46,7 @@ from rawprint_server.metrics import Counts
 from rawprint_server.pairing import PROTOCOL as PAIRING
 from rawprint_server.pairing import PairingSession
 from rawprint_server.records import Records
-from rawprint_server.session import QUESTIONS, RESTART, Services, Session
+from rawprint_server.session import RESTART, Session
 from rawprint_server.targets import is_allowed
 
 if TYPE_CHECKING:

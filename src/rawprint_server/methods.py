@@ -13,24 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from rawprint import __version__
-from rawprint_server import text
-from rawprint_server.access import ORDINARY, Grant
-from rawprint_server.config import origin_fault
+from rawprint_server import admin, text
 from rawprint_server.hub import UnknownJob
 from rawprint_server.messages import (
-    AccessView,
-    AllowedView,
-    AllowParams,
-    AskedView,
     BadRequest,
-    CodeParams,
-    CodeView,
     DrawerOptions,
     DrawerParams,
     JobParams,
     JobsParams,
     JobView,
-    OriginParams,
     PrinterParams,
     PrinterRef,
     PrinterView,
@@ -48,8 +39,8 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
+    from rawprint_server.client import Client
     from rawprint_server.hub import Hub
-    from rawprint_server.session import Client
 
 LOOKUP_SECONDS = 3.0
 ASK_SECONDS = 3.0  # how long `printers.status` waits for the printer
@@ -269,52 +260,6 @@ def unsubscribe(call: Call, /) -> None:
     call.client.unsubscribe()
 
 
-# -- the administrator ---------------------------------------------------------------------------------------------
-
-
-def admin_code(call: Call, /) -> CodeView:
-    """A code that makes the server's own page the administrator's, once, within a minute."""
-    return CodeView(call.client.gate.new_code())
-
-
-def admin_enter(call: Call, /) -> None:
-    """Makes the server's own page the administrator's."""
-    call.client.become_admin(read(call.params, CodeParams).code)
-
-
-def admin_access(call: Call, /) -> AccessView:
-    """Who may come in, and who asked."""
-    gate = call.client.gate
-    grants, listed = gate.grants, {each.origin for each in gate.grants.allowed}
-    elsewhere = listed | set(grants.denied)
-    configured = [AllowedView.of(o, Grant(), "configuration", None) for o in gate.configured if o not in elsewhere]
-    return AccessView(
-        allowed=configured + [AllowedView.of(a.origin, a.grant, a.how, a.at) for a in grants.allowed],
-        denied=list(grants.denied),
-        asked=[AskedView(each.origin, each.at) for each in grants.asked],
-        tokens=[token.name for token in grants.tokens],
-        pairing=gate.shown,
-    )
-
-
-async def admin_allow(call: Call, /) -> AccessView:
-    """Lets a page in, with what it may do."""
-    params = read(call.params, AllowParams)
-    if fault := origin_fault(params.origin):
-        raise BadRequest(fault[0], hint=fault[1])
-    printers = None if params.printers is None else frozenset(params.printers)
-    grant = Grant(ORDINARY if params.calls is None else frozenset(params.calls), printers, params.raw)
-    await call.client.gate.change(lambda grants: grants.allow(params.origin, grant, "dashboard"))
-    return admin_access(call)
-
-
-async def admin_deny(call: Call, /) -> AccessView:
-    """Keeps a page out, whatever else lets it in."""
-    params = read(call.params, OriginParams)
-    await call.client.gate.change(lambda grants: grants.deny(params.origin))
-    return admin_access(call)
-
-
 METHODS: Mapping[str, Method] = {
     "server.version": server_version,
     "printers.find": printers_find,
@@ -330,11 +275,11 @@ METHODS: Mapping[str, Method] = {
     "jobs.resolve": jobs_resolve,
     "subscribe": subscribe,
     "unsubscribe": unsubscribe,
-    "admin.enter": admin_enter,
-    "admin.code": admin_code,
-    "admin.access": admin_access,
-    "admin.allow": admin_allow,
-    "admin.deny": admin_deny,
+    "admin.enter": admin.enter,
+    "admin.code": admin.code,
+    "admin.access": admin.access,
+    "admin.allow": admin.allow,
+    "admin.deny": admin.deny,
 }
 
 

@@ -31,12 +31,12 @@ from rawprint_server.access import (
     presented,
 )
 from rawprint_server.cli import main
+from rawprint_server.client import QUESTIONS
 from rawprint_server.config import AccessConfig, load
 from rawprint_server.gate import Gate
 from rawprint_server.grants import ADMIN_FILE, GRANTS_FILE, Grants, GrantsError, change, read
 from rawprint_server.messages import ServerEvent
 from rawprint_server.methods import METHODS
-from rawprint_server.session import QUESTIONS
 
 from .conftest import Native, RunningServer
 from .test_schema import SCHEMA, errors

@@ -15,8 +15,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from rawprint.virtual import Listener, device
+from rawprint_server import client as client_module
 from rawprint_server import hub as hub_module
-from rawprint_server import session as session_module
 from rawprint_server.accents import native as native_module
 from rawprint_server.config import AccessConfig, Config, PrinterConfig, ServerConfig
 
@@ -807,15 +807,15 @@ def test_a_client_that_does_not_read_is_cut_off(start, label, caplog, monkeypatc
     limit, uid = 100_000, "u" * 40_000
     server = start({"Label": PrinterConfig(label.address, "tspl", share=False)}, max_outbox_bytes=limit)
     most, frames = [0], [0]
-    send = session_module.Client.send
+    send = client_module.Client.send
 
     def measured(client, frame):
         send(client, frame)
         most[0] = max(most[0], client._connection.transport.get_write_buffer_size())
         frames[0] = max(frames[0], len(frame))
 
-    monkeypatch.setattr(session_module.Client, "send", measured)
-    caplog.set_level(logging.WARNING, "rawprint_server.session")
+    monkeypatch.setattr(client_module.Client, "send", measured)
+    caplog.set_level(logging.WARNING, "rawprint_server.client")
     with server.native() as other, Plain(server) as deaf:
         other.ask("subscribe")
         assert server.metric("rawprint_clients") == 2

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
-    from rawprint_server.session import Client
+    from rawprint_server.client import Client
 
 log = logging.getLogger(__name__)
 

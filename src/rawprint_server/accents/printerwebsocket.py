@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from msgspec import Raw, Struct
 
     from rawprint import Job, PrinterStatus
+    from rawprint_server.client import Client
     from rawprint_server.methods import Method
-    from rawprint_server.session import Client
 
 log = logging.getLogger(__name__)
 
