@@ -153,6 +153,8 @@ HIDDEN = [
     ("tspl", b'TEXT 0,0,"3",0,1,1,"a" BITMAP 0,0,99,99,0,\r\nKILL "*.*"', "KILL"),
     ("tspl", b'TEXT 0,0,"3",0,1,1,"\r\nBITMAP 0,0,99,99,0,\r\nKILL "*.*"', "KILL"),
     ("tspl", b'TEXT 0,0,"3",0,1,1,"a\\["]\r\nx" KILL "b"', "KILL"),
+    ("tspl", b'TEXT 0,0,"3",0,1,1,"a\\["]b"\r\nKILL "b"\r\n', "KILL"),
+    ("tspl", b'TEXT 0,0,"3",0,1,1,"a\\"\r\nKILL "b"\r\n', "KILL"),
     ("tspl", b'TEXT 0,0,"3",0,1,1,"a\r\nx" KILL "b"', "KILL"),
     ("tspl", b'TEXT 0,0,"3",0,1,1,"a\x1b!Rb"', "ESC ! R"),
     ("tspl", b"IF 1=1 THEN MOVE", "MOVE"),
@@ -194,6 +196,7 @@ HIDDEN = [
 ]
 
 CLEAN = [
+    ("tspl", b'CLS\r\nTEXT 9,9,"3",0,1,1,"5\\["] screen: net weight, move, format, kill"\r\nPRINT 1\r\n'),
     ("escpos", b"\x1b@\x1ba\x01\x1b!\x30Title\n\x1bE\x01bold\x1bE\x00\x1bd\x03\x1dVB\x00"),
     ("escpos", RASTER + b"\x1cq\x01\x1d(E\x03\x00\x01IN\x1bp\x00"[:16].ljust(16, b"\0")),
     ("escpos", BITS + b"\x1cq\x01\x1bp\x00\x1d(M\x02\x00\x01\x01\x01\x01\x01"),

@@ -198,7 +198,7 @@ class LimitsConfig(Struct, frozen=True):
     """
 
     job_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 64 * 1024 * 1024
-    jobs_per_minute: Annotated[int, Meta(ge=1, le=1_000_000)] = 600
+    jobs_per_minute: Annotated[int, Meta(ge=1, le=1_000_000)] = 3000
     bytes_per_minute: Annotated[int, Meta(ge=1024, le=1 << 40)] = 256 * 1024 * 1024
     queue_jobs: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
     queue_bytes: Annotated[int, Meta(ge=1024, le=1 << 40)] = 256 * 1024 * 1024

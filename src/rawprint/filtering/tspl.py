@@ -94,7 +94,8 @@ _WIDTH_MOST, _HEIGHT_MOST = (
 )  # bytes, dots; beyond that no printer has the memory, and may give up the command
 _MODES = frozenset({b"0", b"1", b"2"})
 _WHOLE_STRINGS = re.compile(rb'[^"]*+(?:"[^"\r\n\x1b]*+"[^"]*+)*+')
-_STRING = rb'"[^"\r\n\x1b]*+"?+'  # immediate commands are heard in strings, too
+_QUOTE = b'\\["]'  # a quotation mark in a string (M, TEXT): inches. A clone that does not know it ends the string there, in mid-line
+_STRING = rb'"(?:[^"\\\r\n\x1b]|\\\["\]|\\)*+"?+'  # immediate commands are heard in strings, too
 
 
 def _begun(name: str) -> bytes:
@@ -215,7 +216,7 @@ def _tokens(job: bytes, at: int, text: tuple[Row, ...]) -> Iterator[NotableComma
         latest, at, kind = token.start(), token.end(), token.lastindex or 0
         if kind == string:
             inside = token[0]
-            if len(inside) < 2 or not inside.endswith(b'"') or b"\\" in inside:
+            if len(inside) < 2 or not inside.endswith(b'"') or b"\\" in inside.replace(_QUOTE, b""):
                 # Only the text that follows is read without strings, for what is no string may well be commands.
                 expression, trusted = _expression(others, strings=False, alone=False), False
                 at = token.start() + 1
