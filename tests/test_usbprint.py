@@ -90,6 +90,21 @@ class StandIn:
                     operation.done, operation.error = True, ERROR_OPERATION_ABORTED
             self.changed.notify_all()
 
+    def once_under_way(self, kind, then):
+        """A thread that does something as soon as such an operation waits for the printer."""
+
+        def wait():
+            with self.changed:
+                waits = self.changed.wait_for(
+                    lambda: any(each.kind == kind and not each.done for each in self._operations.values()), 10
+                )
+            assert waits
+            then()
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        return thread
+
     def _move(self):
         """Carry every operation as far as it goes."""
         for operation in self._operations.values():
@@ -270,8 +285,7 @@ def test_pulled_out(system, code):
 def test_pulled_out_in_a_write(system):
     system.set(capacity=100)
     transport = opened()
-    pull = threading.Timer(0.1, lambda: system.set(gone=ERROR_DEVICE_NOT_CONNECTED))
-    pull.start()
+    pull = system.once_under_way("write", lambda: system.set(gone=ERROR_DEVICE_NOT_CONNECTED))
     assert transport.write(memoryview(bytes(1000)), 5.0) == 1000  # it must never be sent again
     assert transport.unacknowledged() == 1000
     with pytest.raises(rawprint.Disconnected) as caught:
@@ -284,8 +298,7 @@ def test_pulled_out_in_a_write(system):
 def test_a_write_that_windows_aborted_as_the_device_went_is_not_given_again(system):
     system.set(capacity=0)
     transport = opened()
-    pull = threading.Timer(0.1, lambda: (system.abort("write"), system.set(gone=ERROR_DEVICE_NOT_CONNECTED)))
-    pull.start()
+    pull = system.once_under_way("write", lambda: (system.abort("write"), system.set(gone=ERROR_DEVICE_NOT_CONNECTED)))
     assert transport.write(memoryview(bytes(1000)), 5.0) == 1000
     assert transport.unacknowledged() == 1000
     with pytest.raises(rawprint.Disconnected) as caught:
