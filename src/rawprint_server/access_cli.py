@@ -108,11 +108,10 @@ def _token(args: argparse.Namespace, config: Config, folder: Path) -> None:
 
 
 def _list(config: Config, granted: grants.Grants, *, as_json: bool) -> None:
-    listed = {each.origin for each in granted.allowed}
-    views = [AllowedView.of(o, Grant(), "configuration", None) for o in config.access.origins if o not in listed]
-    views += [AllowedView.of(each.origin, each.grant, each.how, each.at) for each in granted.allowed]
-    denied = set(granted.denied)
-    views = [view for view in views if view.origin not in denied]
+    views = [
+        AllowedView.of(each.origin, each.grant, each.how, each.at)
+        for each in granted.with_configured(config.access.origins)
+    ]
     if as_json:
         document = {
             "allowed": [

@@ -38,11 +38,12 @@ def enter(call: Call, /) -> None:
 def access(call: Call, /) -> AccessView:
     """Who may come in, and who asked."""
     gate = call.client.gate
-    grants, listed = gate.grants, {each.origin for each in gate.grants.allowed}
-    elsewhere = listed | set(grants.denied)
-    configured = [AllowedView.of(o, Grant(), "configuration", None) for o in gate.configured if o not in elsewhere]
+    grants = gate.grants
     return AccessView(
-        allowed=configured + [AllowedView.of(a.origin, a.grant, a.how, a.at) for a in grants.allowed],
+        allowed=[
+            AllowedView.of(each.origin, each.grant, each.how, each.at)
+            for each in grants.with_configured(gate.configured)
+        ],
         denied=list(grants.denied),
         asked=[AskedView(each.origin, each.at) for each in grants.asked],
         tokens=[token.name for token in grants.tokens],

@@ -6,7 +6,6 @@ import asyncio
 import email.utils
 import errno
 import http
-import ipaddress
 import logging
 import socket
 import sys
@@ -42,12 +41,13 @@ from rawprint_server.gate import Gate
 from rawprint_server.hub import Hub
 from rawprint_server.limits import Meter
 from rawprint_server.messages import PROTOCOL
+from rawprint_server.methods import About
 from rawprint_server.metrics import Counts
 from rawprint_server.pairing import PROTOCOL as PAIRING
 from rawprint_server.pairing import PairingSession
 from rawprint_server.records import Records
 from rawprint_server.session import RESTART, Session
-from rawprint_server.targets import is_allowed
+from rawprint_server.targets import is_allowed, networks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -375,18 +375,9 @@ class App:
 
     async def _turn_away(self, connection: ServerConnection, asking: Asking, refusal: Refusal) -> None:
         """A browser shows a page nothing of a refused handshake, so the handshake is done for the sake of the reason."""
-        address = connection.remote_address
-
-        def record(call: str, outcome: str) -> None:
-            if self._services.audit is not None:
-                self._services.audit.record(
-                    origin=next(iter(asking.origins), None),
-                    address=address[0] if address else None,
-                    token=None,
-                    call=call,
-                    outcome=outcome,
-                )
-
+        record = partial(
+            self._services.record, connection, origin=next(iter(asking.origins), None), token=None, about=About()
+        )
         if refusal.origin is not None and connection.subprotocol == PAIRING and self._gate.pairs_by is not None:
             if self._of_origin[PAIRING] >= MOST_PAIRING:
                 await connection.close(TOO_MANY, "too many pages pair")
@@ -410,7 +401,7 @@ class App:
             await kept
 
     def _is_target(self, printer: str) -> bool:
-        return is_allowed(printer, [ipaddress.ip_network(each) for each in self._config.access.networks])
+        return is_allowed(printer, networks(self._config.access))
 
     def _start_audit(self) -> None:
         """Writes down who does what, where there is a folder for it."""

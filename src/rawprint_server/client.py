@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import logging
 import time
@@ -64,6 +63,32 @@ class Services:
     audit: Audit | None = None
     statistics: Statistics = field(default_factory=Statistics)
 
+    def record(
+        self,
+        connection: ServerConnection,
+        call: str,
+        outcome: str,
+        *,
+        origin: str | None,
+        token: str | None,
+        about: About,
+    ) -> None:
+        """Writes down what somebody did, or tried, where that is to be written down."""
+        if self.audit is None:
+            return
+        address = connection.remote_address
+        self.audit.record(
+            origin=origin,
+            address=address[0] if address else None,
+            token=token,
+            call=call,
+            printer=about.printer,
+            job=about.job,
+            size=about.size,
+            sha256=about.sha256,
+            outcome=outcome,
+        )
+
 
 class Client:
     """One connection, as its accent sees it.
@@ -112,9 +137,9 @@ class Client:
             )
 
     @property
-    def networks(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-        """In which it may print to an address."""
-        return [ipaddress.ip_network(each) for each in self._services.config.access.networks]
+    def config(self) -> Config:
+        """What the server is told."""
+        return self._services.config
 
     def _remedy(self, option: str) -> str:
         """What lets it."""
@@ -164,21 +189,8 @@ class Client:
 
     def record(self, call: str, about: About, outcome: str) -> None:
         """Writes down what it did, where that is to be written down."""
-        audit = self._services.audit
-        if audit is None:
-            return
-        entry, address = self.entry, self._connection.remote_address
-        audit.record(
-            origin=entry.origin,
-            address=address[0] if address else None,
-            token=entry.token,
-            call=call,
-            printer=about.printer,
-            job=about.job,
-            size=about.size,
-            sha256=about.sha256,
-            outcome=outcome,
-        )
+        entry = self.entry
+        self._services.record(self._connection, call, outcome, origin=entry.origin, token=entry.token, about=about)
 
     # -- the administrator ---------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from functools import partial, reduce
 from typing import TYPE_CHECKING
 
 from rawprint_server import grants
-from rawprint_server.access import Asking, Entry, Grant, Refusal, Rules, decide
+from rawprint_server.access import Asking, Entry, Refusal, Rules, decide
 from rawprint_server.config import is_origin
 from rawprint_server.grants import Grants, GrantsError
 from rawprint_server.messages import PairingView
@@ -192,8 +192,7 @@ class Gate:
         return until is not None and until > asyncio.get_running_loop().time()
 
     def _make_rules(self) -> None:
-        allowed = {origin: Grant() for origin in self._config.origins}
-        allowed.update((each.origin, each.grant) for each in self._grants.allowed)
+        allowed = {each.origin: each.grant for each in self._grants.with_configured(self._config.origins)}
         self._rules = Rules(
             own=self.own,
             allowed=allowed,

@@ -20,7 +20,7 @@ from rawprint_server import files
 from rawprint_server.access import TOKEN_PREFIX, Grant, Token, hashed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 MOST_ASKED = 100  # origins that asked and were not let in; of more the newest
@@ -37,7 +37,7 @@ class GrantsError(RawprintError):
 
 
 class Allowed(Struct, frozen=True):
-    """An origin that may connect; `how`: "command", "dashboard" or "paired"."""
+    """An origin that may connect; `how`: "configuration", "command", "dashboard" or "paired"."""
 
     origin: str
     grant: Grant = Grant()
@@ -59,6 +59,11 @@ class Grants(Struct, frozen=True):
     denied: tuple[str, ...] = ()
     tokens: tuple[Token, ...] = ()
     asked: tuple[Asked, ...] = ()
+
+    def with_configured(self, origins: Iterable[str]) -> tuple[Allowed, ...]:
+        """All who are let in: by the configuration, where nothing else is said of them, and by what was granted."""
+        said = {each.origin for each in self.allowed} | set(self.denied)
+        return (*(Allowed(origin, how="configuration") for origin in origins if origin not in said), *self.allowed)
 
     def allow(self, origin: str, grant: Grant, how: str) -> Grants:
         """With the origin let in; what it was granted before, or refused, is forgotten."""

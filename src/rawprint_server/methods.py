@@ -19,6 +19,7 @@ from rawprint_server.messages import (
     BadRequest,
     DrawerOptions,
     DrawerParams,
+    JobOptions,
     JobParams,
     JobsParams,
     JobView,
@@ -32,7 +33,7 @@ from rawprint_server.messages import (
     Version,
     read,
 )
-from rawprint_server.targets import literal, pin
+from rawprint_server.targets import literal, networks, pin
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 
 LOOKUP_SECONDS = 3.0
 ASK_SECONDS = 3.0  # how long `printers.status` waits for the printer
+
+_NO_OPTIONS = JobOptions()
 
 
 @dataclass(slots=True)
@@ -65,8 +68,8 @@ class Call(NamedTuple):
 
     client: Client
     params: Raw
-    attached: memoryview | None = None
-    about: About = About()
+    attached: memoryview | None
+    about: About
 
     @property
     def hub(self) -> Hub:
@@ -102,7 +105,7 @@ class Call(NamedTuple):
             except (OSError, TimeoutError, UnicodeError):
                 answers = []
             found = [str(answer[4][0]) for answer in answers]
-        pinned = pin(host, printer.port, found, self.client.networks)
+        pinned = pin(host, printer.port, found, networks(self.client.config.access))
         self.about.printer = pinned
         self.client.need_printer(pinned)
         return self.hub.target(pinned)
@@ -188,15 +191,10 @@ async def _print_to_target(call: Call, params: PrintParams, printer: PrinterRef)
 
 
 def _print_on(call: Call, params: PrintParams, name: str) -> JobView | Awaitable[JobView]:
-    options = params.options
-    encoding = (options and options.encoding) or call.hub.encoding(name) or text.DEFAULT
+    options = params.options or _NO_OPTIONS
+    encoding = options.encoding or call.hub.encoding(name) or text.DEFAULT
     text.codec(encoding)
     data = payload(params.data, encoding, call.attached)
-    if options is None:
-        call.client.charge(data, name)
-        job = call.hub.submit(name, data)
-        call.submitted(job, data)
-        return _answer(call.hub, job, "accepted")
     if options.copies > 1:
         call.client.fits(len(data) * options.copies)  # before they take up room
         data = bytes(data) * options.copies

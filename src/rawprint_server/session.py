@@ -49,11 +49,6 @@ class Session:
         self._leave = asyncio.Event()
         self._last = RESTART, "the server stops"
 
-    @property
-    def entry(self) -> Entry:
-        """Who it is, and what it may do."""
-        return self._client.entry
-
     def change(self, entry: Entry) -> None:
         """It may do something else from here on; what it has subscribed to is told for that."""
         before = self._client.entry

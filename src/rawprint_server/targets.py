@@ -15,6 +15,8 @@ from rawprint import AddressError, RawprintError, parse_address
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rawprint_server.config import AccessConfig
+
     Address = ipaddress.IPv4Address | ipaddress.IPv6Address
     Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -53,6 +55,11 @@ class TargetRefused(RawprintError):
     """The address is none that clients may name."""
 
     code = "target-refused"
+
+
+def networks(access: AccessConfig) -> list[Network]:
+    """In which clients may print to an address; the configuration has been checked."""
+    return [ipaddress.ip_network(each) for each in access.networks]
 
 
 def literal(host: str) -> Address | None:
