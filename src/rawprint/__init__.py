@@ -24,6 +24,9 @@ from rawprint.errors import (
     BackendMissing,
     BadReply,
     Disconnected,
+    DocumentError,
+    DocumentTimeout,
+    DocumentTooLarge,
     JobCanceled,
     JobExpired,
     JournalError,
@@ -43,6 +46,7 @@ from rawprint.printer import Printer, open
 from rawprint.status import Exchange, PrinterState, PrinterStatus, Reason
 
 if TYPE_CHECKING:
+    from rawprint import documents
     from rawprint.aside import AsideWatch, ask_aside
     from rawprint.dialects import note
     from rawprint.discovery import Discovery, discover
@@ -84,6 +88,9 @@ __all__ = [
     "Capabilities",
     "Disconnected",
     "Discovery",
+    "DocumentError",
+    "DocumentTimeout",
+    "DocumentTooLarge",
     "Exchange",
     "Found",
     "Job",
@@ -110,6 +117,7 @@ __all__ = [
     "WriteStalled",
     "ask_aside",
     "discover",
+    "documents",
     "notable_commands",
     "note",
     "open",
@@ -139,6 +147,10 @@ def __getattr__(name: str) -> object:
         from rawprint import filtering  # noqa: PLC0415
 
         return getattr(filtering, name)
+    if name == "documents":
+        from importlib import import_module  # noqa: PLC0415
+
+        return import_module("rawprint.documents")
     if name == "CableWatch":
         from rawprint.transports import hotplug  # noqa: PLC0415
 

@@ -16,6 +16,9 @@ RawprintError
 ├─ JobExpired                        expired
 ├─ JournalError                      journal
 │  └─ JournalTaken                   journal-taken
+├─ DocumentError                     bad-document
+│  ├─ DocumentTooLarge               document-too-large
+│  └─ DocumentTimeout (TimeoutError) document-timeout
 ├─ Unsettled                         unsettled
 └─ Unsupported                       unsupported
 
@@ -202,3 +205,21 @@ class Unsettled(RawprintError):
     """An earlier job may have come out or not, and holds this one up until somebody has said which."""
 
     code = "unsettled"
+
+
+class DocumentError(RawprintError):
+    """A picture, a PDF, a text or a ticket cannot be printed as it is: broken, of another kind, encrypted, or wrongly described."""
+
+    code = "bad-document"
+
+
+class DocumentTooLarge(DocumentError):
+    """It has more pixels, pages or bytes than are taken."""
+
+    code = "document-too-large"
+
+
+class DocumentTimeout(DocumentError, TimeoutError):
+    """It took too long to be made ready for the printer."""
+
+    code = "document-timeout"
