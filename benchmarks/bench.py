@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING
 
 import cables
 import crowd
+import drawing
 import footprint
 import guarding
 import keeping
@@ -106,9 +107,9 @@ def _rows(args: argparse.Namespace) -> Iterator[Row]:
         if args.only != LIBRARY and sys.platform == "linux":
             yield from _server(_rounds(args, SERVER), environment)
     if args.cups:
-        import cups  # noqa: PLC0415 - needs what Windows has not
+        import beside_cups  # noqa: PLC0415 - needs what Windows has not
 
-        yield from cups.rows(_rounds(args, SERVER))
+        yield from beside_cups.rows(_rounds(args, SERVER))
 
 
 def _rounds(args: argparse.Namespace, half: str) -> int:
@@ -121,6 +122,7 @@ def _library(rounds: int, environment: dict[str, str]) -> Iterator[Row]:
     if sys.platform == "linux":
         yield from _or_why_not(cables.rows, rounds)
         yield from _or_why_not(scanning.rows, rounds)
+    yield from drawing.pictures(rounds)
     yield from footprint.import_time(max(rounds // 20, 8), environment)
 
 
