@@ -47,6 +47,7 @@ ROWS = [
         "probe",
         "status_view",
         "list_view",
+        "print_files",
         "cli",
         "__main__",
     ),

@@ -10,10 +10,12 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import rawprint
+from rawprint import print_files
 from rawprint.dialects import DIALECTS
 from rawprint.errors import (
     AddressError,
@@ -212,7 +214,7 @@ def _add_calibrate(commands: Any) -> None:
 def _add_print(commands: Any) -> None:
     parser = commands.add_parser(
         "print",
-        help="print a file, or standard input, as it is",
+        help="print a file, or standard input: as it is, or an image, a PDF, text or a ticket",
         description="Waits until the printer has taken every byte, also while it is out of paper or cannot be reached.",
     )
     _common(parser)
@@ -225,7 +227,8 @@ def _add_print(commands: Any) -> None:
         help="keep the job there, over a crash or a power cut; jobs of before that are in it and have not begun are printed first",
     )
     parser.add_argument("--id", metavar="ID", help="with --journal: the same id with the same bytes is printed once")
-    parser.set_defaults(run=_print)
+    print_files.add_arguments(parser)
+    parser.set_defaults(run=_print, interrupted=False)
 
 
 def _add_jobs(commands: Any) -> None:
@@ -627,15 +630,48 @@ def _print(options: argparse.Namespace, **hooks: Any) -> int:
             said.append(line)
             _say(line)
 
+    jobs = _jobs_of(data, options)
     if options.journal is not None:
-        return _print_kept(options, data, tell, **hooks)
+        return _print_kept(options, jobs, tell, **hooks)
     if options.id is not None:
         raise UsageError("an id means nothing without a journal", hint="add --journal FILE")
+    first = next(jobs)  # nothing is opened for what cannot be printed
     queue = rawprint.PrintQueue(options.address, options.dialect, on_job=tell, **hooks)
-    return _see_through(queue, queue.submit(data), options)
+    for body, last in chain((first,), jobs):
+        job = queue.submit(body)
+        # A page is made when the printer has taken the one before.
+        if last or not _is_taken(job, options):
+            return _see_through(queue, job, options)
+    raise AssertionError
 
 
-def _print_kept(options: argparse.Namespace, data: bytes, tell: Callable[[Job], None], **hooks: Any) -> int:
+def _jobs_of(data: bytes, options: argparse.Namespace) -> Iterator[tuple[bytes, bool]]:
+    """The bytes of each job, and whether it is the last: one, or one for each page of a document."""
+    if print_files.as_it_is(data, options):
+        yield data, True
+    else:
+        noted: set[str] = set()
+
+        def note(text: str) -> None:
+            if text not in noted:
+                noted.add(text)
+                _say(f"note: {text}")
+
+        yield from print_files.pieces(data, options, _language(options), note)
+
+
+def _is_taken(job: Job, options: argparse.Namespace) -> bool:
+    """Waits until the printer has taken the job; False where it has not, and no other shall follow it."""
+    try:
+        return job.wait(options.timeout, until="taken") and (job.taken or job.state in _GOOD_ENDS)
+    except KeyboardInterrupt:
+        options.interrupted = True
+        return False
+
+
+def _print_kept(
+    options: argparse.Namespace, jobs: Iterator[tuple[bytes, bool]], tell: Callable[[Job], None], **hooks: Any
+) -> int:
     """With a journal: what it has of before goes first, and an id that it knows is not printed again."""
     import hashlib  # noqa: PLC0415
 
@@ -643,24 +679,38 @@ def _print_kept(options: argparse.Namespace, data: bytes, tell: Callable[[Job], 
         journal = stack.enter_context(rawprint.Journal(options.journal))
         queue = rawprint.PrintQueue(options.address, options.dialect, journal=journal, on_job=tell, **hooks)
         stack.callback(queue.close, 0.0)
-        known = None if options.id is None else journal.find(options.id)
-        if known is not None and (known.printer, known.digest) != (queue.name, hashlib.sha256(data).digest()):
-            raise UsageError(f"the id {options.id!r} belongs to another job", hint="make a new id for every job")
-        before = {}
-        for entry, body in journal.unfinished():
-            if entry.printer == queue.name:
-                before[entry.id] = queue.restore(entry, body)
-                _say(
-                    f"{entry.id}: a run of before was interrupted in its middle; see whether it came out"
-                    if entry.started
-                    else f"{entry.id}: left by a run of before, goes first"
-                )
-        if known is not None and known.ended is not None:
-            if known.started or known.state in _GOOD_ENDS:
-                return _was_printed(known, options)
-            journal.forget(known.id)
-        job = before.get(options.id) or queue.submit(data, id=options.id)
-        return _see_through(queue, job, options)
+        before: dict[str, Job] | None = None
+        for number, (data, last) in enumerate(jobs, 1):
+            id = options.id if options.id is None or last else f"{options.id}/{number}"
+            known = None if id is None else journal.find(id)
+            if known is not None and (known.printer, known.digest) != (queue.name, hashlib.sha256(data).digest()):
+                raise UsageError(f"the id {id!r} belongs to another job", hint="make a new id for every job")
+            if before is None:
+                before = _left(journal, queue)
+            if known is not None and known.ended is not None:
+                if known.started or known.state in _GOOD_ENDS:
+                    if not last and known.state in _GOOD_ENDS:
+                        continue
+                    return _was_printed(known, options)
+                journal.forget(known.id)
+            job = before.get(id or "") or queue.submit(data, id=id)
+            if last or not _is_taken(job, options):
+                return _see_through(queue, job, options)
+    raise AssertionError
+
+
+def _left(journal: rawprint.Journal, queue: rawprint.PrintQueue) -> dict[str, Job]:
+    """The jobs that a run of before has left, on their way to the printer."""
+    before = {}
+    for entry, body in journal.unfinished():
+        if entry.printer == queue.name:
+            before[entry.id] = queue.restore(entry, body)
+            _say(
+                f"{entry.id}: a run of before was interrupted in its middle; see whether it came out"
+                if entry.started
+                else f"{entry.id}: left by a run of before, goes first"
+            )
+    return before
 
 
 def _was_printed(known: rawprint.JournalEntry, options: argparse.Namespace) -> int:
@@ -684,9 +734,9 @@ def _was_printed(known: rawprint.JournalEntry, options: argparse.Namespace) -> i
 
 def _see_through(queue: rawprint.PrintQueue, job: Job, options: argparse.Namespace) -> int:
     """Wait for the job, tell how it ended, and give the exit code."""
-    interrupted = False
+    interrupted: bool = options.interrupted
     try:
-        in_time = job.wait(options.timeout, until="ended" if options.wait else "taken")
+        in_time = not interrupted and job.wait(options.timeout, until="ended" if options.wait else "taken")
     except KeyboardInterrupt:
         in_time, interrupted = False, True
     if job.cancel():  # what has not begun must not print later

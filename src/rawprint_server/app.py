@@ -37,6 +37,7 @@ from rawprint_server.audit import Audit
 from rawprint_server.certificate import certificate_of
 from rawprint_server.client import QUESTIONS, Services
 from rawprint_server.config import EVERYWHERE, LOOPBACK, seconds
+from rawprint_server.documents import Documents
 from rawprint_server.gate import Gate
 from rawprint_server.hub import Hub
 from rawprint_server.limits import Meter
@@ -46,6 +47,7 @@ from rawprint_server.metrics import Counts
 from rawprint_server.pairing import PROTOCOL as PAIRING
 from rawprint_server.pairing import PairingSession
 from rawprint_server.records import Records
+from rawprint_server.rendering import Renderers
 from rawprint_server.session import RESTART, Session
 from rawprint_server.targets import is_allowed, networks
 
@@ -99,6 +101,9 @@ _PAGE_POLICY = (
 # Any page may load these: what they can do is decided when they connect, and a page that is refused there hears why.
 _SCRIPTS = frozenset({"/PrinterWebSocket.js", "/rawprint.js"})
 _SHARED = _SCRIPTS | {"/health"}  # what pages of other origins may load where they are allowed
+
+
+WORKERS = 2  # processes that make documents: one more than a large PDF takes up
 
 
 class ListenError(RawprintError):
@@ -162,6 +167,7 @@ class App:
                 self._journal.close()
             raise
         self._hub.recover()
+        self._services.documents = Documents(self._hub, Renderers(WORKERS, self._config.limits.page_seconds))
         self.port = sockets[0][0].getsockname()[1]
         self._gate.open(own_origins(self.port, self._own_names(), tls=self._tls is not None))
         self._gate.on_change = self._reconsider
@@ -208,6 +214,8 @@ class App:
         for session in self._sessions:
             session.stop()
         self._hub.stop()
+        if self._services.documents is not None:
+            await self._services.documents.close()
         await self._hub.close(seconds(self._config.server.finish) or 0.0)
         if self._journal is not None:
             await asyncio.to_thread(self._journal.close)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from websockets.asyncio.server import broadcast
 from websockets.exceptions import ConnectionClosed
 
+from rawprint import Unsupported
 from rawprint_server.access import ADMIN, NEEDS, NotGranted
 from rawprint_server.commands import check_commands
 from rawprint_server.messages import TooLarge
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from rawprint_server.access import Entry
     from rawprint_server.audit import Audit
     from rawprint_server.config import Config
+    from rawprint_server.documents import Documents
     from rawprint_server.gate import Gate
     from rawprint_server.hub import Hub
     from rawprint_server.limits import Meter
@@ -55,12 +57,14 @@ class Services:
         gate: Who may come in.
         meter: How much each has printed.
         audit: Where it is written who did what; None: nowhere.
+        documents: Prints what is no bytes for the printer.
     """
 
     config: Config
     gate: Gate
     meter: Meter
     audit: Audit | None = None
+    documents: Documents | None = None
     statistics: Statistics = field(default_factory=Statistics)
 
     def record(
@@ -191,6 +195,16 @@ class Client:
         """Writes down what it did, where that is to be written down."""
         entry = self.entry
         self._services.record(self._connection, call, outcome, origin=entry.origin, token=entry.token, about=about)
+
+    # -- documents -----------------------------------------------------------------------------------------------
+
+    @property
+    def documents(self) -> Documents:
+        """Prints what is no bytes for the printer."""
+        documents = self._services.documents
+        if documents is None:
+            raise Unsupported("this server prints no documents")
+        return documents
 
     # -- the administrator ---------------------------------------------------------------------------------------
 

@@ -137,6 +137,7 @@ class PrinterConfig(Struct, frozen=True):
         poll: Seconds between two questions to a shared printer while somebody looks; 0: never.
         channels: Names from `CHANNELS` that are asked beside the printer's own connection; `NAME:PORT` at another port.
         encoding: Python codec for plain text; None: UTF-8.
+        profile: Its model, as python-escpos calls it, for code pages and the width of documents; None: nothing is known.
         drawer_open: The level of the drawer's pin that means open; None: unknown, so the drawer is not reported.
         expires: A job that has not begun by then is not printed any more, such as "4h"; "never": there is no such time.
         after_uncertain: When a job may have come out or not, "hold": nothing else is printed before somebody has said which; "go-on":
@@ -159,6 +160,7 @@ class PrinterConfig(Struct, frozen=True):
     dpi: Annotated[int, Meta(ge=100, le=1200)] | None = None
     encoding: Annotated[str, Meta(max_length=64)] | None = None
     cut: Literal["none", "partial", "full"] | None = None
+    profile: Annotated[str, Meta(max_length=64)] | None = None
     drawer_open: Literal["high", "low"] | None = None
     expires: str = "4h"
     after_uncertain: Literal["hold", "go-on", "print-marked"] | None = None
@@ -173,6 +175,7 @@ class AccessConfig(Struct, frozen=True):
     Attributes:
         origins: Pages that may connect; those that were granted by command, dashboard or pairing come beside them.
         programs: Whether a program on this machine, which sends no Origin, may connect: "open", or by "token" alone.
+        fetch: Whether images and PDFs may be named by their URL, at the page's own host, from which the server fetches them.
         networks: In which clients may print to an address that no printer of the configuration has, such as "192.168.7.0/24".
         pairing: The printer that prints the code with which a page lets itself in, or "dashboard", which shows it; None: no page can.
     """
@@ -181,6 +184,7 @@ class AccessConfig(Struct, frozen=True):
     programs: Literal["open", "token"] = "open"
     pairing: str | None = None
     networks: tuple[str, ...] = ()
+    fetch: bool = False
 
 
 class LimitsConfig(Struct, frozen=True):
@@ -194,6 +198,9 @@ class LimitsConfig(Struct, frozen=True):
         queue_bytes: As that.
         connections: Of all clients, or fewer where the system gives this process too few files: more are ended without a word.
         connections_per_origin: Of one page: close code 4429.
+        pages: Of one print of documents: `document-too-large`.
+        pixels: Of one image before it is scaled: as that.
+        page_seconds: How long a page may take to be made: `document-timeout`.
         first_frame: How long a `rawprint.v1` client may take to its first message: close code 4408.
     """
 
@@ -204,6 +211,9 @@ class LimitsConfig(Struct, frozen=True):
     queue_bytes: Annotated[int, Meta(ge=1024, le=1 << 40)] = 256 * 1024 * 1024
     connections: Annotated[int, Meta(ge=1, le=100_000)] = 2000
     connections_per_origin: Annotated[int, Meta(ge=1, le=100_000)] = 200
+    pages: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+    pixels: Annotated[int, Meta(ge=10_000, le=1_000_000_000)] = 64_000_000
+    page_seconds: Annotated[float, Meta(ge=0.1, le=600)] = 20.0
     first_frame: str = "30s"
 
 

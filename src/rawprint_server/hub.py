@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import count, islice, takewhile
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -41,6 +41,7 @@ from rawprint import (
     parse_address,
 )
 from rawprint_server import heap, messages
+from rawprint_server.documents import paper
 from rawprint_server.config import REFUSED, LimitsConfig, PrinterConfig, seconds, shared
 from rawprint_server.messages import (
     CapabilitiesView,
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from rawprint import Found, Job, Journal, JournalEntry, JournalError
+    from rawprint.documents import Paper
 
 log = logging.getLogger(__name__)
 
@@ -296,6 +298,28 @@ class Hub:
         printer = self._printers.get(name)
         return REFUSED if printer is None else printer.config.refuse
 
+    def paper(self, name: str) -> Paper:
+        """What documents are printed on there.
+
+        Raises:
+            UnknownPrinter: There is no such printer.
+            DocumentError, Unsupported: No documents can be made for it.
+        """
+        printer = self._printer(name)
+        return paper(printer.config, printer.dialect)
+
+    def pages(self, id: str) -> list[str]:
+        """The ids of the pages, but the last, of a print of documents, as far as they are remembered."""
+        return list(takewhile(self._known.__contains__, (f"{id}/{number}" for number in count(1))))
+
+    @staticmethod
+    def id_conflict(id: str) -> IdConflict:
+        """The error where an id means another job."""
+        return IdConflict(
+            f"the id {id!r} belongs to another job",
+            hint="Make a new id for every job, and repeat it only with the same data.",
+        )
+
     def submit(
         self,
         name: str,
@@ -420,10 +444,7 @@ class Hub:
         again = self._find(id) if id is not None else None
         if again is not None:
             if not again.is_of(printer, data):
-                raise IdConflict(
-                    f"the id {id!r} belongs to another job",
-                    hint="Make a new id for every job, and repeat it only with the same data.",
-                )
+                raise self.id_conflict(again.view.id)
             if again.view.state not in _NOTHING_PRINTED or again.begun:
                 return again.view
         if self._stopping:

@@ -94,29 +94,77 @@ class PrinterRef(Struct, frozen=True):
     port: Annotated[int, Meta(ge=1, le=65535)] | None = None
 
 
+class ItemOptions(Struct, frozen=True, rename="camel"):
+    """`options` of a data item that is a document; each kind reads those that mean something for it.
+
+    Attributes:
+        x: Dots from the left of a label. With x or y a document is a piece of a label that other items begin and end.
+        y: Dots from the top of a label.
+        fit: Of images and PDFs: "shrink": dot for dot, and smaller where it is too large (images; PDFs have a size of their own); "fit": as
+            large as fits; "none": as it is.
+        width_mm: Of images and PDFs: on paper, millimetres; goes before `fit`.
+        rotate: Of images and PDFs: degrees clockwise; null: images as they are, PDFs so that they fit.
+        dither: Of images and PDFs: how grey becomes black and white.
+        threshold: With "threshold": grey below it is black.
+        invert: Of images, PDFs and text: white on black.
+        store: Of images: the name under which the printer keeps it; nothing is printed. An item of the format "stored" prints it.
+        pages: Of PDFs, such as "1-3,5".
+        crop: Of PDFs: without the white around what is on the page.
+        password: Of PDFs.
+        policy: Of text and tickets: "native": the printer's own characters alone; "raster": drawn; "auto": drawn where the printer lacks one.
+        size: Of text: how many times as wide and as high, 1 to 8.
+        bold: Of text.
+        underline: Of text.
+        align: Of text.
+        images: Of tickets: name -> base64 of the image that the markup names.
+    """
+
+    x: Annotated[int, Meta(ge=0, le=100_000)] | None = None
+    y: Annotated[int, Meta(ge=0, le=100_000)] | None = None
+    fit: Literal["shrink", "fit", "none"] | None = None
+    width_mm: Annotated[float, Meta(gt=0, le=5000)] | None = None
+    rotate: Literal[0, 90, 180, 270] | None = None
+    dither: Literal["floyd-steinberg", "ordered", "threshold"] | None = None
+    threshold: Annotated[int, Meta(ge=1, le=255)] | None = None
+    invert: bool | None = None
+    store: Annotated[str, Meta(max_length=16)] | None = None
+    pages: Annotated[str, Meta(max_length=1000)] | None = None
+    crop: bool | None = None
+    password: Annotated[str, Meta(max_length=256)] | None = None
+    policy: Literal["native", "raster", "auto"] | None = None
+    size: tuple[Annotated[int, Meta(ge=1, le=8)], Annotated[int, Meta(ge=1, le=8)]] | None = None
+    bold: bool | None = None
+    underline: bool | None = None
+    align: Literal["start", "left", "center", "right"] | None = None
+    images: dict[str, str] | None = None
+
+
 class RawItem(Struct, frozen=True):
     """One thing to print; a bare string is `{"type": "raw", "format": "command", "flavor": "plain"}`.
 
     Attributes:
-        flavor: What `data` is: "plain" text, "base64", "hex", or "attached": the bytes behind the JSON of a binary frame.
+        type: "raw"; of images and PDFs "pixel" means the same.
+        format: "command": bytes of the printer's language; "image": a PNG, JPEG, GIF, BMP, WEBP or TIFF; "pdf"; "text": plain text in any
+            script; "ticket": markup; "stored": the name of an image that the printer keeps.
+        flavor: What `data` is: "plain" text, "base64", "hex", "attached": the bytes behind the JSON of a binary frame, or "file": a URL of the
+            page's own host, where the configuration lets the server fetch those.
+        blocks: Of a ticket, in place of `data`.
+        options: Of a document.
     """
 
     data: str | None = None
     type: str = "raw"
     format: str = "command"
     flavor: str = "plain"
+    blocks: Annotated[list[Block], Meta(max_length=MAX_BLOCKS)] | None = None
+    options: ItemOptions | None = None
 
     def to_bytes(self, encoding: str, attached: bytes | memoryview | None = None) -> bytes | memoryview:
         """The item as the printer gets it.
 
         Raises:
-            BadRequest: Another type, format or flavor, `data` that is not of its flavor, or text that the encoding lacks.
+            BadRequest: Another flavor, `data` that is not of its flavor, or text that the encoding lacks.
         """
-        if self.type != "raw" or self.format != "command":
-            raise BadRequest(
-                f"data of type {self.type[:100]!r} and format {self.format[:100]!r} cannot be printed",
-                hint='Send the printer\'s own commands: type "raw", format "command".',
-            )
         if self.flavor == "attached":
             if attached is None:
                 raise BadRequest("an attached item, and nothing is attached", hint="Send it as one binary frame.")
@@ -134,7 +182,8 @@ class RawItem(Struct, frozen=True):
         except ValueError as error:
             raise BadRequest(f"data is not {self.flavor}") from error
         raise BadRequest(
-            f"unknown flavor {self.flavor[:100]!r}", hint='The flavors are "plain", "base64", "hex" and "attached".'
+            f"unknown flavor {self.flavor[:100]!r}",
+            hint='The flavors are "plain", "base64", "hex", "attached" and "file".',
         )
 
 
@@ -316,6 +365,7 @@ class JobView(Struct, frozen=True):
         evidence: What its end rests on; "settled": somebody has said what became of an uncertain one.
         reasons: What the printer said while the job waits or is stopped.
         error: Why it is not printed yet, or what ended it.
+        notes: In the answer to a print of documents: what a person should know, such as a character that no font has.
     """
 
     id: str
@@ -329,6 +379,7 @@ class JobView(Struct, frozen=True):
     error: Failure | None
     created: datetime
     ended: datetime | None
+    notes: list[str] | UnsetType = UNSET
 
 
 class FoundView(Struct, frozen=True):

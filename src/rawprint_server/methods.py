@@ -9,12 +9,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import msgspec
+
 from rawprint import __version__
 from rawprint_server import admin, text
-from rawprint_server.hub import UnknownJob
+from rawprint_server.documents import are_documents, parts
+from rawprint_server.hub import TooLate, UnknownJob
 from rawprint_server.messages import (
     BadRequest,
     DrawerOptions,
@@ -194,6 +198,10 @@ def _print_on(call: Call, params: PrintParams, name: str) -> JobView | Awaitable
     options = params.options or _NO_OPTIONS
     encoding = options.encoding or call.hub.encoding(name) or text.DEFAULT
     text.codec(encoding)
+    documents = call.client.documents
+    if are_documents(params.data) or documents.waits(call.client, name):
+        content = parts(checked(params.data, call.attached), encoding, call.attached, call.client)
+        return _print_documents(call, documents.print(call.client, name, content, options, call.about), options.wait)
     data = payload(params.data, encoding, call.attached)
     if options.copies > 1:
         call.client.fits(len(data) * options.copies)  # before they take up room
@@ -209,6 +217,14 @@ def _print_on(call: Call, params: PrintParams, name: str) -> JobView | Awaitable
     )
     call.submitted(job, data)
     return _answer(call.hub, job, options.wait)
+
+
+async def _print_documents(call: Call, printed: Awaitable[JobView], wait: str) -> JobView:
+    job = await printed
+    if wait == "accepted":
+        return job
+    ended = await call.hub.until(job.id, ended=wait == "ended")
+    return msgspec.structs.replace(ended, notes=job.notes)
 
 
 def drawer_open(call: Call, /) -> JobView | Awaitable[JobView]:
@@ -234,8 +250,21 @@ def jobs_list(call: Call, /) -> list[JobView]:
 
 
 async def jobs_cancel(call: Call, /) -> JobView:
-    """Cancels a job, in its middle, too."""
-    return await call.hub.cancel(call.job(read(call.params, JobParams).id).id)
+    """Cancels a job, in its middle, too; of documents all pages, also those that are not made yet."""
+    id = read(call.params, JobParams).id
+    documents = call.client.documents
+    printer = documents.printer(id)  # of a print that is being made, whose last page is no job yet
+    if printer is not None:
+        call.client.need_printer(printer)
+        call.about.job, call.about.printer = id, printer
+        made = documents.cancel(id)
+    else:
+        call.job(id)
+        made = None
+    for page in call.hub.pages(id):
+        with suppress(TooLate):  # it is printed
+            await call.hub.cancel(page)
+    return await call.hub.cancel(id) if made is None else made
 
 
 async def jobs_resolve(call: Call, /) -> JobView:
@@ -287,6 +316,21 @@ def printer_name(params: Any) -> str | None:
     return (printer if isinstance(printer, str) or printer is None else printer.name) or None
 
 
+def checked(data: list[str | RawItem] | str | None, attached: memoryview | None) -> list[str | RawItem]:
+    """The items of a print.
+
+    Raises:
+        BadRequest: The attached bytes are used never or twice.
+    """
+    items: list[str | RawItem] = [data] if isinstance(data, str) else data or []
+    if attached is not None and sum(isinstance(item, RawItem) and item.flavor == "attached" for item in items) != 1:
+        raise BadRequest(
+            "bytes are attached, and not one item stands for them",
+            hint='Send them with one data item {"type": "raw", "flavor": "attached"}.',
+        )
+    return items
+
+
 def payload(
     data: list[str | RawItem] | str | None, encoding: str, attached: memoryview | None = None
 ) -> bytes | memoryview:
@@ -295,16 +339,11 @@ def payload(
     Raises:
         BadRequest: There is nothing, an item is wrong, or the attached bytes are used never or twice.
     """
-    items = [data] if isinstance(data, str) else data or []
-    if attached is not None and sum(isinstance(item, RawItem) and item.flavor == "attached" for item in items) != 1:
-        raise BadRequest(
-            "bytes are attached, and not one item stands for them",
-            hint='Send them with one data item {"type": "raw", "flavor": "attached"}.',
-        )
-    parts = [
+    items = checked(data, attached)
+    pieces = [
         text.encode(item, encoding) if isinstance(item, str) else item.to_bytes(encoding, attached) for item in items
     ]
-    whole = parts[0] if len(parts) == 1 else b"".join(parts)
+    whole = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     if not len(whole):
         raise BadRequest("params.data is missing or empty", hint='Send {"data": "…"} or a list of items.')
     return whole

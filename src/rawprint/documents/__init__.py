@@ -20,8 +20,22 @@ if TYPE_CHECKING:
     from rawprint.documents.languages import LANGUAGES
     from rawprint.documents.pages import page, picture, print_image
     from rawprint.documents.paper import Paper
+    from rawprint.documents.rendering import Part, Piece, recall, render, store
 
-__all__ = ["LANGUAGES", "Dots", "Paper", "image", "page", "picture", "print_image"]
+__all__ = [
+    "LANGUAGES",
+    "Dots",
+    "Paper",
+    "Part",
+    "Piece",
+    "image",
+    "page",
+    "picture",
+    "print_image",
+    "recall",
+    "render",
+    "store",
+]
 
 _FROM = {
     "Dots": "dots",
@@ -31,6 +45,11 @@ _FROM = {
     "page": "pages",
     "picture": "pages",
     "print_image": "pages",
+    "Part": "rendering",
+    "Piece": "rendering",
+    "recall": "rendering",
+    "render": "rendering",
+    "store": "rendering",
 }
 
 

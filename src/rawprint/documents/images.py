@@ -57,6 +57,7 @@ def image(
     dither: Dither = "floyd-steinberg",
     threshold: int = 128,
     invert: bool = False,
+    max_pixels: int = MAX_PIXELS,
 ) -> Dots:
     """An image as dots of a printer.
 
@@ -73,13 +74,14 @@ def image(
             and codes.
         threshold: With "threshold": grey below it is black, 1 to 255.
         invert: White on black.
+        max_pixels: Before it is scaled.
 
     Raises:
         DocumentError: It is no such image, it is broken, or with "none" and `width_mm` it is wider than the paper.
-        DocumentTooLarge: It has more than `MAX_PIXELS`, or becomes more than `MAX_ROWS` rows.
+        DocumentTooLarge: It has more than `max_pixels`, or becomes more than `MAX_ROWS` rows.
         BackendMissing: Pillow is not there.
     """
-    opened = _open(source)
+    opened = _open(source, max_pixels)
     try:
         grey = _grey(opened)
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError) as error:
@@ -155,7 +157,7 @@ def _ordered(grey: Image) -> Image:
     return ImageChops.subtract(grey, tiles).point(_steps(1), "1")
 
 
-def _open(source: Source) -> Image:
+def _open(source: Source, max_pixels: int) -> Image:
     try:
         from PIL import Image, UnidentifiedImageError  # noqa: PLC0415
     except ImportError as error:
@@ -178,9 +180,9 @@ def _open(source: Source) -> Image:
     width, height = opened.size
     if not (width and height):
         raise DocumentError("the image is empty")
-    if width * height > MAX_PIXELS:  # of the header: nothing is decoded yet
+    if width * height > max_pixels:  # of the header: nothing is decoded yet
         raise DocumentTooLarge(
-            f"the image has {width} x {height} pixels, and {MAX_PIXELS:,} are taken", hint="Make it smaller."
+            f"the image has {width} x {height} pixels, and {max_pixels:,} are taken", hint="Make it smaller."
         )
     return opened
 
@@ -215,7 +217,7 @@ def _grey(opened: Image) -> Image:
         opened.load()
         return opened
     if "A" in mode or "a" in mode or "transparency" in opened.info:
-        coloured = opened.convert("RGBA")
+        coloured = (opened.convert("LA") if mode == "La" else opened).convert("RGBA")  # Pillow has no way straight there
         white = Image.new("L", coloured.size, 255)
         white.paste(coloured.convert("L"), mask=coloured.getchannel("A"))
         return white

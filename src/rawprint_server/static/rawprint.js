@@ -24,7 +24,7 @@
  * A job as the server describes it.
  * @typedef {{ id: string, printer: string, name: string | null, state: JobState, bytes_total: number,
  *   bytes_accepted: number, evidence: readonly string[], reasons: Reasons, error: ErrorData | null, created: string,
- *   ended: string | null }} JobData
+ *   ended: string | null, notes?: readonly string[] }} JobData
  *
  * What is plugged into the server's machine and has no name in its configuration.
  * @typedef {{ address: string, make_model: string, serial: string, dialect: string | null, how: string,
@@ -51,9 +51,17 @@
  * @typedef {"pending" | "processing" | "stopped" | "completed" | "delivered" | "uncertain" | "failed" | "canceled"
  *   | "expired"} JobState
  *
- * A data item as the server knows it, for what strings and bytes do not say.
- * @typedef {{ type: "raw", format: "command", flavor: "plain" | "base64" | "hex", data: string }} Item
- * @typedef {string | ArrayBuffer | ArrayBufferView | Blob | Item} Part
+ * What strings and bytes do not say: what `data` is, and how it is printed. A string is "plain" text where `flavor` does not say otherwise:
+ * commands, text, or the markup of a ticket. A "file" is a URL at the page's own host, for a server that may fetch it. The options are
+ * those of the server's message schema (ItemOptions), such as `{ widthMm: 40, dither: "threshold" }`.
+ * @typedef {{ type?: "raw", format?: "command" | "image" | "pdf" | "text" | "ticket" | "stored",
+ *   flavor?: "plain" | "base64" | "hex" | "file", data?: string | Binary, blocks?: readonly object[], options?: object }} Item
+ * @typedef {ArrayBuffer | ArrayBufferView | Blob | Canvas} Binary
+ * @typedef {HTMLCanvasElement | OffscreenCanvas} Canvas
+ *
+ * A string or bytes are commands of the printer's language. A Blob or File is an image or a PDF where its type says so, else commands; a
+ * canvas is an image.
+ * @typedef {string | Binary | Item} Part
  *
  * `id` names the job: the same id with the same data is the same job and never printed again (default: a new one).
  * `expires` (seconds): a job that has not begun by then is not printed. `encoding` is for text, by Python's name.
@@ -125,7 +133,9 @@ const REPEATABLE = new Set(["server.version", "printers.find", "printers.list", 
 const KEYED = new Set(["print", "drawer.open"]);
 // These wait for a printer, or for nobody knows what; the others are answered at once.
 const takesItsTime = (/** @type {Request} */ { call, params }) =>
-  call === "printers.status" || (KEYED.has(call) ? params.options.wait !== undefined : !REPEATABLE.has(call));
+  call === "printers.status" || (KEYED.has(call) ? params.options.wait !== undefined || isDrawn(params) : !REPEATABLE.has(call));
+/** Documents are made first, and later prints of the page wait behind them. @param {any} params */
+const isDrawn = ({ data }) => Array.isArray(data) && data.some((item) => isObject(item) && (item.format ?? "command") !== "command");
 
 /**
  * What went wrong: `code` is stable and for programs, `message` says it to a person, `hint` how to mend it.
@@ -406,17 +416,42 @@ function base64(bytes) {
 }
 
 /**
+ * A part of which the bytes are known. What has to be read for that is read now.
+ * @param {unknown} part
+ * @returns {unknown} The part, or a promise of it.
+ */
+function readyPart(part) {
+  if (isObject(part) && "data" in part) {
+    const data = readyPart(part.data); // an image of its own accord keeps what the item says of it
+    const join = (/** @type {any} */ read) => ({ ...part, data: isObject(read) && "data" in read ? read.data : read });
+    return data instanceof Promise ? data.then(join) : data === part.data ? part : join(data);
+  }
+  if (part instanceof Blob) {
+    const format = /^image\//.test(part.type) ? "image" : part.type === "application/pdf" ? "pdf" : "command";
+    return part.arrayBuffer().then((data) => ({ type: "raw", format, data }));
+  }
+  if (typeof OffscreenCanvas === "function" && part instanceof OffscreenCanvas) {
+    return part.convertToBlob().then(readyPart);
+  }
+  if (typeof HTMLCanvasElement === "function" && part instanceof HTMLCanvasElement) {
+    return new Promise((resolve, reject) => part.toBlob((blob) => (blob ? resolve(readyPart(blob)) : reject(
+      new RawprintError("bad-request", "There is nothing on the canvas.", "Give it a width and a height.")))));
+  }
+  return part;
+}
+
+/**
  * Things to print as the `data` of a request, and the bytes that travel beside it: of several pieces the largest, since
  * there is room for one; the others go as base64.
  * @param {readonly unknown[]} parts
  */
 function dataOf(parts) {
-  const bytes = parts.map(bytesOf);
+  const bytes = parts.map((part) => bytesOf(isObject(part) && "data" in part ? part.data : part));
   const attached = bytes.reduce((most, one) => (one && (!most || one.length > most.length) ? one : most), null);
   const data = parts.map((part, index) => {
     const piece = bytes[index] ?? null;
     if (piece !== null) {
-      const raw = { type: "raw", format: "command" };
+      const raw = { type: "raw", format: "command", ...(isObject(part) && "data" in part ? { ...part, data: undefined } : {}) };
       return piece === attached ? { ...raw, flavor: "attached" } : { ...raw, flavor: "base64", data: base64(piece) };
     }
     if (typeof part !== "string" && !isObject(part)) {
@@ -854,7 +889,7 @@ class Connection {
     request.stopWatch = giveUpAfter(pause, () => {
       const rest = socket.bufferedAmount;
       const silent = rest < buffered ? 0 : looks + 1;
-      if (silent >= 5 && !takesItsTime(request)) {
+      if (silent >= 5 && !takesItsTime(request) && ![...this.#requests.values()].some(({ call, params: one }) => call === "print" && isDrawn(one))) {
         this.#drop("a reply did not come");
       } else if (silent * pause >= SLOW_MS && !KEYED.has(request.call)) {
         this.#take(request).reject(noReply(request.call));
@@ -1196,8 +1231,9 @@ export class Printer extends Emitter {
   }
 
   /**
-   * Prints text, bytes, or a list of them, exactly as given and one after the other. Prints of one page go out in the
-   * order in which they were called; a Blob has to be read first and may be overtaken.
+   * Prints commands, documents, or a list of them, one after the other; commands exactly as given. Prints of one page go out in the order in
+   * which they were called; a Blob or a canvas has to be read first and may be overtaken. Each page of a PDF is a job of its own, and this
+   * resolves with the last one's, whose `notes` say what could not be printed as it was meant.
    *
    * While the server is away, the print waits for it: `expires` and `signal` end that.
    * @param {Part | readonly Part[]} data
@@ -1213,9 +1249,8 @@ export class Printer extends Emitter {
     }
     /** @type {readonly unknown[]} */
     let parts = Array.isArray(data) ? data : [data];
-    if (parts.some((part) => part instanceof Blob)) {
-      parts = await Promise.all(parts.map((part) => (part instanceof Blob ? part.arrayBuffer() : part)));
-    }
+    const ready = parts.map(readyPart);
+    parts = ready.some((part) => part instanceof Promise) ? await Promise.all(ready) : ready;
     const { attached, ...sent } = dataOf(parts);
     const job = await this.#printers[JOB]("print", { printer: this.name, ...sent, options }, { attached, signal });
     return follow(job, reached, signal);
@@ -1296,6 +1331,8 @@ export class Job extends Emitter {
   get progress() { return this.bytesTotal ? Math.min(1, this.bytesAccepted / this.bytesTotal) : Number(this.ended); }
   /** What its state rests on. */
   get evidence() { return this.#data.evidence ?? []; }
+  /** What there is to know of its documents, such as a character that no font has. */
+  get notes() { return this.#data.notes ?? []; }
   /** What the printer says while it does not get on. */
   get reasons() { return this.#data.reasons ?? {}; }
   get error() { return errorOf(this.#data.error); }
@@ -1352,7 +1389,8 @@ export class Job extends Emitter {
    */
   [TAKE](data) {
     const before = this.#data;
-    this.#data = Object.freeze(data);
+    const { notes } = before; // only the answer to the print has them
+    this.#data = data = Object.freeze(notes && !data.notes ? { ...data, notes } : data);
     for (const one of [...this.#waiting].filter(({ reached }) => reached(this))) {
       this.#waiting.delete(one);
       one.resolve(this);

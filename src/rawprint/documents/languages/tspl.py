@@ -62,4 +62,4 @@ def _recall(name: str, _paper: Paper, x: int | None = None, y: int = 0) -> bytes
     return b'PUTBMP %d,%d,"%s.BMP"\r\n' % (x or 0, y, name.encode("ascii"))
 
 
-TSPL = Language("tspl", False, _picture, _page, _store, _recall, "[A-Z0-9]{1,8}")
+TSPL = Language("tspl", False, _picture, _page, store=_store, recall=_recall, names="[A-Z0-9]{1,8}")

@@ -103,4 +103,4 @@ def _recall(name: str, _paper: Paper, x: int | None = None, y: int = 0) -> bytes
     return b"^FO%d,%d^XGR:%s.GRF,1,1^FS\n" % (x or 0, y, name.encode("ascii"))
 
 
-ZPL = Language("zpl", False, _picture, _page, _store, _recall, "[A-Z0-9]{1,8}")
+ZPL = Language("zpl", False, _picture, _page, store=_store, recall=_recall, names="[A-Z0-9]{1,8}")
