@@ -20,17 +20,37 @@ if TYPE_CHECKING:
     from rawprint.documents.languages import LANGUAGES
     from rawprint.documents.pages import page, picture, print_image
     from rawprint.documents.paper import Paper
+    from rawprint.documents.profiles import PROFILES, Profile, profile, profile_names
+    from rawprint.documents.receipts import receipt
 
-__all__ = ["LANGUAGES", "Dots", "Paper", "image", "page", "picture", "print_image"]
+__all__ = [
+    "LANGUAGES",
+    "PROFILES",
+    "Dots",
+    "Paper",
+    "Profile",
+    "image",
+    "page",
+    "picture",
+    "print_image",
+    "profile",
+    "profile_names",
+    "receipt",
+]
 
 _FROM = {
     "Dots": "dots",
     "LANGUAGES": "languages",
+    "PROFILES": "profiles",
     "Paper": "paper",
+    "Profile": "profiles",
     "image": "images",
     "page": "pages",
     "picture": "pages",
     "print_image": "pages",
+    "profile": "profiles",
+    "profile_names": "profiles",
+    "receipt": "receipts",
 }
 
 
