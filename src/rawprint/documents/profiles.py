@@ -84,9 +84,9 @@ class Profile:
     name: str = ""
     width: int | None = None
     dpi: int | None = None
-    columns: Mapping[str, int] = field(default_factory=lambda: Table[str, int]())
+    columns: Mapping[str, int] = field(default_factory=Table[str, int])
     code_pages: Mapping[int, str] = field(default_factory=lambda: Table(((0, "cp437"),)))
-    code_tables: Mapping[int, str] = field(default_factory=lambda: Table[int, str]())
+    code_tables: Mapping[int, str] = field(default_factory=Table[int, str])
     way: Way = "raster"
     strip: int = 128
     feed_to_cut: int = 4
@@ -183,7 +183,9 @@ def _profile(name: str) -> Profile:
     if name not in names:
         cases = {each.casefold(): each for each in names}
         near = get_close_matches(name[:64].casefold(), cases, n=3, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(cases[each] for each in near)}?" if near else f"There are {', '.join(names)}."
+        hint = (
+            f"Did you mean {' or '.join(cases[each] for each in near)}?" if near else f"There are {', '.join(names)}."
+        )
         raise DocumentError(f"there is no printer profile {name[:64]!r}", hint=hint)
     return replace(_read(name, capabilities()["profiles"][name]), **_OVERLAY.get(name, {}))
 
@@ -211,7 +213,9 @@ def capabilities() -> dict[str, dict[str, Any]]:
     except ImportError as error:
         raise BackendMissing("printer profiles come with python-escpos", hint=_HINT) from error
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise BackendMissing(f"the printer profiles of python-escpos cannot be read: {error}"[:300], hint=_HINT) from error
+        raise BackendMissing(
+            f"the printer profiles of python-escpos cannot be read: {error}"[:300], hint=_HINT
+        ) from error
 
 
 def _read(name: str, data: Mapping[str, Any]) -> Profile:
@@ -263,9 +267,11 @@ def characters(encoding: str) -> tuple[str, str]:
             codec = codecs.lookup(name).name
         except LookupError:
             continue
-        table = "".join(bytes((byte,)).decode(codec, "replace") for byte in range(128, 256))
+        if not _several_bytes(codec):
+            return codec, ""
         # Of a codec with two bytes a character, as cp932, a printer has the single bytes alone under `ESC t`: its katakana.
-        return ("", table) if _several_bytes(codec) else (codec, "")
+        single = (bytes((byte,)).decode(codec, "replace") for byte in range(128, 256))
+        return "", "".join(each if each.isprintable() else NO_CHARACTER for each in single)
     return "", ""
 
 
@@ -279,7 +285,11 @@ def _several_bytes(codec: str) -> bool:
 def _way(data: Mapping[str, Any]) -> Way | None:
     """How a printer takes pictures: `GS v 0` where it can, which clones know best; None: not at all, as the customer displays there."""
     features = _dict(data, "features")
-    ways: tuple[tuple[str, Way], ...] = (("bitImageRaster", "raster"), ("graphics", "graphics"), ("bitImageColumn", "column"))
+    ways: tuple[tuple[str, Way], ...] = (
+        ("bitImageRaster", "raster"),
+        ("graphics", "graphics"),
+        ("bitImageColumn", "column"),
+    )
     return next((way for feature, way in ways if features.get(feature) is True), None)
 
 
