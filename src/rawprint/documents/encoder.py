@@ -36,6 +36,9 @@ MAX_JOB = 64 * 1024 * 1024
 
 _WAYS: dict[str, Way] = {"bitImageRaster": "raster", "graphics": "graphics", "bitImageColumn": "column"}
 _STRIP_MOST = 0xFFFF  # rows: GS v 0 has 16 bits for them
+# Code pages that had the euro sign from their beginning. Theirs takes it from the first that has it today: in Greek (ISO 8859-7 got it
+# in 2003, after many printers), Thai (Windows' page 874 alone) or Hebrew. UNCONFIRMED which printers lack it there.
+_EURO = frozenset({"CP858", "CP1252", "ISO_8859-15"})
 _NAMED = 10  # characters that an error names
 
 # Profiles that python-escpos does not have -> the one whose features (barcodes, QR codes) theirs are like; else "default", which has all.
@@ -280,6 +283,12 @@ class _Pages(Encoder):
             found = {each: byte for byte, each in enumerate(table, 128) if each != NO_CHARACTER}
             self.available_characters[name] = found
         self.all = frozenset(each for found in self.available_characters.values() for each in found)
+        self._euro = _EURO.intersection(name for name, found in self.available_characters.items() if "€" in found)
+
+    def can_encode(self, encoding: str, char: str) -> bool:
+        if char == "€" and self._euro and encoding not in self._euro:
+            return False
+        return bool(super().can_encode(encoding, char))
 
     def _get_codepage_char_map(self, encoding: str) -> dict[str, int]:
         found: dict[str, int] = self.available_characters[encoding]

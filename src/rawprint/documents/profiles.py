@@ -265,21 +265,15 @@ def characters(encoding: str) -> tuple[str, str]:
             continue
         try:
             codec = codecs.lookup(name).name
-        except LookupError:
+            single = [bytes((byte,)).decode(codec, "replace") for byte in range(128, 256)]
+            several = len(b"\x88\x9f".decode(codec, "replace")) == 1  # a kanji of cp932
+        except (LookupError, ValueError):  # no such codec, or one that is not for text
             continue
-        if not _several_bytes(codec):
+        if not several:
             return codec, ""
-        # Of a codec with two bytes a character, as cp932, a printer has the single bytes alone under `ESC t`: its katakana.
-        single = (bytes((byte,)).decode(codec, "replace") for byte in range(128, 256))
-        return "", "".join(each if each.isprintable() else NO_CHARACTER for each in single)
+        # Of such a codec a printer has the single bytes alone under `ESC t`: of cp932 the katakana.
+        return "", "".join(each if len(each) == 1 and each.isprintable() else NO_CHARACTER for each in single)
     return "", ""
-
-
-def _several_bytes(codec: str) -> bool:
-    try:
-        return len(bytes((0x88, 0x9F)).decode(codec, "replace")) == 1  # one kanji of cp932
-    except UnicodeError:
-        return True
 
 
 def _way(data: Mapping[str, Any]) -> Way | None:
