@@ -20,31 +20,43 @@ if TYPE_CHECKING:
     from rawprint.documents.languages import LANGUAGES
     from rawprint.documents.pages import page, picture, print_image
     from rawprint.documents.paper import Paper
+    from rawprint.documents.profiles import PROFILES, Profile, profile, profile_names
+    from rawprint.documents.receipts import receipt
     from rawprint.documents.rendering import Part, Piece, recall, render, store
 
 __all__ = [
     "LANGUAGES",
+    "PROFILES",
     "Dots",
     "Paper",
     "Part",
     "Piece",
+    "Profile",
     "image",
     "page",
     "picture",
     "print_image",
+    "profile",
+    "profile_names",
     "recall",
+    "receipt",
     "render",
     "store",
 ]
 
 _FROM = {
     "Dots": "dots",
-    "LANGUAGES": "languages",
-    "Paper": "paper",
     "image": "images",
+    "LANGUAGES": "languages",
     "page": "pages",
     "picture": "pages",
     "print_image": "pages",
+    "Paper": "paper",
+    "PROFILES": "profiles",
+    "Profile": "profiles",
+    "profile": "profiles",
+    "profile_names": "profiles",
+    "receipt": "receipts",
     "Part": "rendering",
     "Piece": "rendering",
     "recall": "rendering",

@@ -79,12 +79,13 @@ def _picture(dots: Dots, paper: Paper, x: int | None = None, _y: int = 0) -> byt
 
 
 def cut(paper: Paper) -> bytes:
-    """The feed up to the blade, and the cut; nothing where none is wanted."""
-    kind = paper.cut
+    """The feed up to the blade, and the cut; nothing where none is wanted, and the feed alone where there is no blade."""
+    kind: str = paper.cut
     if kind == "none":
         return b""
-    if kind not in paper.profile.cuts:
-        kind = "partial"  # all that many clones have
+    cuts = paper.profile.cuts
+    if kind not in cuts:
+        kind = next(iter(cuts), "none")  # many clones have a partial one alone
     return b"\n" * paper.profile.feed_to_cut + _CUTS[kind]
 
 
