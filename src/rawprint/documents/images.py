@@ -34,6 +34,8 @@ FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
 
 _HINT = f"These are read: {', '.join(FORMATS)}."
 
+_ORIENTATION = 0x0112  # EXIF
+
 # Bayer's matrix of 8 x 8: each number of 0 to 63 stands once, far from its neighbours.
 _BAYER = (
     (0, 32, 8, 40, 2, 34, 10, 42),
@@ -211,7 +213,8 @@ def _grey(opened: Image) -> Image:
     if opened.format in {"JPEG", "PNG", "WEBP", "TIFF"}:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of broken EXIF data, which is then not heeded
-            ImageOps.exif_transpose(opened, in_place=True)
+            if opened.getexif().get(_ORIENTATION, 1) != 1:
+                opened = ImageOps.exif_transpose(opened)
     mode = opened.mode
     if mode in {"1", "L"} and "transparency" not in opened.info:
         opened.load()
