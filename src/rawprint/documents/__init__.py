@@ -20,8 +20,20 @@ if TYPE_CHECKING:
     from rawprint.documents.languages import LANGUAGES
     from rawprint.documents.pages import page, picture, print_image
     from rawprint.documents.paper import Paper
+    from rawprint.documents.pdf_pages import page_count, pdf, print_pdf
 
-__all__ = ["LANGUAGES", "Dots", "Paper", "image", "page", "picture", "print_image"]
+__all__ = [
+    "LANGUAGES",
+    "Dots",
+    "Paper",
+    "image",
+    "page",
+    "page_count",
+    "pdf",
+    "picture",
+    "print_image",
+    "print_pdf",
+]
 
 _FROM = {
     "Dots": "dots",
@@ -29,8 +41,11 @@ _FROM = {
     "Paper": "paper",
     "image": "images",
     "page": "pages",
+    "page_count": "pdf_pages",
+    "pdf": "pdf_pages",
     "picture": "pages",
     "print_image": "pages",
+    "print_pdf": "pdf_pages",
 }
 
 
