@@ -11,13 +11,16 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from rawprint import BackendMissing, DocumentError, DocumentTimeout, DocumentTooLarge, RawprintError, Unsupported
 
 if TYPE_CHECKING:
+    from asyncio import StreamReader, StreamWriter
     from asyncio.subprocess import Process
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Coroutine, Sequence
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,7 @@ MAX_REQUEST = 256 * 1024 * 1024
 """Bytes of a request: a document and what it is printed on."""
 
 _MAX_JSON = 256 * 1024  # bytes of an error, and of all notes of a request
+_BUFFER = 1024 * 1024  # bytes that are read of a worker before they are wanted, or as many again
 _GRACE = 2.0  # seconds that a process has to do what takes it none
 
 # A worker cannot choose what is raised but from these; another code is a `DocumentError`.
@@ -68,7 +72,7 @@ class Renderers:
         self._turns = asyncio.Semaphore(workers)
         self._idle: list[_Worker] = []
         self._workers: set[_Worker] = set()
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()  # starts and ends of processes that `close` must wait for
         self._closed = False
 
     async def pages(
@@ -111,7 +115,9 @@ class Renderers:
         """Ends all processes, also those at work: their documents fail, and what comes after does, too."""
         self._closed = True
         self._idle.clear()
-        await asyncio.gather(*(self._end(worker) for worker in tuple(self._workers)), *tuple(self._retiring))
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        await asyncio.gather(*(self._end(worker) for worker in tuple(self._workers)))
 
     async def _take(self) -> _Worker:
         """A worker that waits for a request."""
@@ -122,12 +128,16 @@ class Renderers:
             if worker.alive:
                 return worker
             await self._end(worker)  # it died of something else: the system wanted its memory, or somebody killed it
-        command = self._command or (
-            sys.executable, "-I", "-c", _START, *(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109
-        )  # fmt: skip
+        return await self._in_background(self._start())
+
+    async def _start(self) -> _Worker:
+        folders = (entry or os.getcwd() for entry in sys.path)  # noqa: PTH109 - text, as the others are
+        command = self._command or (sys.executable, "-I", "-c", _START, *folders)
         try:
             # Its standard error is not kept: libraries write there what a document has them write.
-            process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=_BUFFER
+            )
         except OSError as error:
             raise BackendMissing(
                 f"no process can be started for documents: {error.strerror or error}",
@@ -140,29 +150,35 @@ class Renderers:
             self._refuse_closed()
         return worker
 
+    def _in_background(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     def _refuse_closed(self) -> None:
         if self._closed:
             raise DocumentError("the server is ending", hint="Print it once more when it runs again.")
 
     async def _give_back(self, worker: _Worker) -> None:
         """Keeps a worker for the next request, or ends it where it cannot be used any more."""
-        if worker.paused:
-            await worker.stop()  # who asked wants no more pages
-        if self._closed or not worker.ready or not worker.alive:
-            await self._end(worker)
-            return
-        self._idle.append(worker)
-        worker.retire_in(self._idle_seconds, self._retire)
+        try:
+            if worker.paused:
+                await worker.stop()  # who asked wants no more pages
+        finally:  # cancelled, too
+            if self._closed or not worker.ready or not worker.alive:
+                await self._end(worker)
+            else:
+                self._idle.append(worker)
+                worker.retire_in(self._idle_seconds, self._retire)
 
     def _retire(self, worker: _Worker) -> None:
         """Nobody has needed it for long."""
         self._idle.remove(worker)
-        task = asyncio.get_running_loop().create_task(self._end(worker, gently=True))
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+        self._in_background(self._end(worker, gently=True))
 
     async def _end(self, worker: _Worker, *, gently: bool = False) -> None:
-        """Ends a process and waits until it has, also where the caller is cancelled meanwhile."""
+        """Ends a process, also where the caller is cancelled meanwhile; that it has ended is waited for, if need be by `close`."""
         await asyncio.shield(worker.ended(gently=gently))
         self._workers.discard(worker)
 
@@ -215,9 +231,8 @@ class _Worker:
         self.process = process
         self.ready = True
         self.paused = False
-        assert process.stdin is not None  # noqa: S101 - for the type checker: both are pipes
-        assert process.stdout is not None  # noqa: S101
-        self._input, self._output = process.stdin, process.stdout
+        self._input = cast("StreamWriter", process.stdin)  # both are pipes
+        self._output = cast("StreamReader", process.stdout)
         self._timer: asyncio.TimerHandle | None = None
         self._ending: asyncio.Task[None] | None = None
         self._notes = 0
@@ -255,16 +270,17 @@ class _Worker:
                         case b"L":
                             notes += self._strings(data)
                         case b"E":
+                            error = _error_of(data)
                             self.ready = True
-                            raise _error_of(data)
+                            raise error
                         case b"D" if not data:
                             self.ready = True
                             return None
                         case _:
                             raise _Died
+        except DocumentTimeout:
+            raise  # the worker's own, which ended the request and not the worker
         except TimeoutError as error:
-            if isinstance(error, DocumentTimeout):
-                raise  # its own
             raise _Died(
                 DocumentTimeout(
                     f"a page took longer than {seconds:g} seconds", hint="Make it simpler, or print it as an image."
@@ -308,6 +324,10 @@ class _Worker:
             with suppress(ProcessLookupError):
                 self.process.kill()
         await self.process.wait()
+        # The transport closes with its pipes: what is still in them is read, unless somebody is just reading it.
+        with suppress(RuntimeError, OSError):
+            while await self._output.read(_BUFFER):
+                pass
 
     async def _frame(self) -> tuple[bytes, bytes]:
         head = await self._output.readexactly(5)

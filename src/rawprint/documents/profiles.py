@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
@@ -43,6 +43,11 @@ class Profile:
     feed_to_cut: int = 4
     cuts: frozenset[str] = frozenset({"partial", "full"})
     compression: Compression = "none"
+
+    def __reduce__(self) -> tuple[type[Profile], tuple[object, ...]]:
+        """A mapping that cannot be changed cannot be pickled; paper goes to another process, though."""
+        values = (getattr(self, each.name) for each in fields(self))
+        return Profile, tuple(dict(each) if isinstance(each, MappingProxyType) else each for each in values)
 
 
 UNKNOWN = Profile()

@@ -67,6 +67,7 @@ def main() -> None:
         kind, data = orders.get()
         if kind == b"R":
             _serve(data, orders, output)
+        del data  # which may be large, and the next may be long in coming
 
 
 def _listen(descriptor: int, put: Callable[[tuple[bytes, bytes]], object]) -> None:
