@@ -60,6 +60,12 @@ async def pages(renderers, name, *args, notes=None, **kwargs):
     return [page async for page in renderers.pages((name, args, kwargs), notes=notes)]
 
 
+async def until(condition):
+    """Lets the others run; who calls has a deadline."""
+    while not condition():  # noqa: ASYNC110 - nobody would set an event
+        await asyncio.sleep(0)
+
+
 async def works(renderers):
     assert await pages(renderers, "count", 2) == [b"\0\0\0\0", b"\0\0\0\1"]
 
@@ -93,8 +99,7 @@ def test_a_worker_is_kept_and_ends_when_nobody_needs_it():
         assert await pages(renderers, "pid") == first
         (worker,) = renderers._idle
         await worker.process.wait()  # by itself, after a moment
-        while renderers._workers:
-            await asyncio.sleep(0)
+        await until(lambda: not renderers._workers)
         assert not renderers._idle
         assert worker.process.returncode == 0  # it was not killed
         assert await pages(renderers, "pid") != first
@@ -319,7 +324,7 @@ def test_each_page_has_its_own_time():
         await works(renderers)
         renderers._page_seconds = 0.3
         got = []
-        with pytest.raises(DocumentTimeout):
+        with pytest.raises(DocumentTimeout):  # noqa: PT012
             async for page in renderers.pages(("hang", (3,), {})):
                 got.append(page)
                 await asyncio.sleep(0.15)  # what the reader takes is not the page's time: 3 x 0.15 is more than 0.3
@@ -346,8 +351,7 @@ def test_who_is_cancelled_in_the_midst_of_a_page():
     async def test(renderers):
         await works(renderers)
         task = asyncio.create_task(pages(renderers, "hang"))
-        while renderers._idle:
-            await asyncio.sleep(0)
+        await until(lambda: not renderers._idle)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -446,8 +450,7 @@ def test_closed_in_the_midst_of_a_page():
     async def test(renderers):
         await works(renderers)
         tasks = [asyncio.create_task(pages(renderers, "hang")) for _ in range(3)]  # two of them wait for their turn
-        while renderers._idle:
-            await asyncio.sleep(0)
+        await until(lambda: not renderers._idle)
         await renderers.close()
         for result in await asyncio.gather(*tasks, return_exceptions=True):
             assert isinstance(result, DocumentError), result

@@ -230,7 +230,7 @@ def _grey(opened: Image) -> Image:
 
 
 def scaled_size(
-    size: tuple[int, int], paper: Paper, fit: Fit, width_mm: float | None, *, what: str = "image"
+    size: tuple[float, float], paper: Paper, fit: Fit, width_mm: float | None, *, what: str = "image"
 ) -> tuple[int, int]:
     """What an image (or what it is called in errors) of that size becomes on the paper, dots.
 
@@ -245,7 +245,7 @@ def scaled_size(
         wanted = paper.dots(width_mm)
         scaled = wanted, max(1, round(height * wanted / width))
     elif fit == "none":
-        scaled = size
+        scaled = max(1, round(width)), max(1, round(height))
     elif fit in {"fit", "shrink"}:
         factor = min(paper.width / width, paper.height / height) if paper.height else paper.width / width
         if fit == "shrink":

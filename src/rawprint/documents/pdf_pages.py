@@ -27,6 +27,7 @@ Turn = Literal["auto", 0, 90, 180, 270]
 MAX_PAGES = 10_000
 """Pages that are printed of one document."""
 
+_INCH_MM = 25.4
 _POINTS = 72.0  # in an inch: a PDF's unit of length
 _TURNS = {0: 0, 90: 1, 180: 2, 270: 3}
 _RANGE = re.compile(r"\s*([0-9]{1,9})?\s*(-)?\s*([0-9]{1,9})?\s*", re.ASCII)
@@ -183,8 +184,9 @@ def _place(one: _Page, paper: Paper, fit: Fit, width_mm: float | None, rotate: T
             return None
         box = found
     left, top, right, bottom = box
-    per_point = paper.dpi / _POINTS
-    own = max(1, round((right - left) * per_point)), max(1, round((bottom - top) * per_point))
+    # By millimetres, as paper is measured: a page of 100 mm has the 800 dots of a label of 100 mm.
+    per_point = _INCH_MM / _POINTS / paper.mm(1)
+    own = (right - left) * per_point, (bottom - top) * per_point
     turn = _best_turn(own, paper, fit, width_mm) if rotate == "auto" else _TURNS[rotate]
     # The box, the page around it, and what stands before the box, as the turned page has them.
     span, page, before = (right - left, bottom - top), (width, height), (left, top)
@@ -211,12 +213,12 @@ def _place(one: _Page, paper: Paper, fit: Fit, width_mm: float | None, rotate: T
     )
 
 
-def _best_turn(own: tuple[int, int], paper: Paper, fit: Fit, width_mm: float | None) -> int:
+def _best_turn(own: tuple[float, float], paper: Paper, fit: Fit, width_mm: float | None) -> int:
     """0, or 1 where the page is larger on the paper when it is turned by a quarter."""
     if width_mm is not None:
         return 0  # that width is meant for the page as it is
 
-    def scale(width: int, height: int) -> float:
+    def scale(width: float, height: float) -> float:
         factor = paper.width / width
         return factor if paper.height is None else min(factor, paper.height / height)
 
@@ -327,28 +329,32 @@ class _Document:
 def _opened(source: Source, password: str | None) -> Iterator[_Document]:
     try:
         import pypdfium2  # noqa: PLC0415
-    except ImportError as error:
+        from pypdfium2 import raw  # noqa: PLC0415
+    except (ImportError, OSError) as error:
         raise BackendMissing("PDFs need pypdfium2", hint='pip install "rawprint[pdf]"') from error
 
     data = _bytes(source)
     try:
-        with _PDFIUM:
-            document = pypdfium2.PdfDocument(data, password=password)
-    except pypdfium2.PdfiumError as error:
-        raise _refusal(error, data, password) from error
-    except MemoryError as error:
-        raise DocumentTooLarge("the PDF needs more memory than there is") from error
-    except ValueError as error:  # a password that no encoding has
+        secret = None if password is None else password.encode() + b"\0"
+    except UnicodeEncodeError as error:
         raise DocumentError("that is no password", hint="Give the document's password.") from error
+    with _PDFIUM:
+        # Not by `PdfDocument(data)`: of a document without pages that tells what was wrong with the one before.
+        handle = raw.FPDF_LoadMemDocument64(data, len(data), secret)
+        if not handle:
+            raise _refusal(raw.FPDF_GetLastError(), data, password)
+        document = pypdfium2.PdfDocument(handle)
     try:
         with _PDFIUM:
             with suppress(pypdfium2.PdfiumError):  # then it is printed without what is filled in
                 document.init_forms()
             opened = _Document(document)
+        if not opened.count:
+            raise DocumentError("the PDF has no pages", hint=_AGAIN)
         yield opened
     finally:
         with _PDFIUM:
-            document.close()
+            document.close()  # `data`, which it reads, lives as long as this frame
 
 
 def _bytes(source: Source) -> bytes:
@@ -366,19 +372,17 @@ def _bytes(source: Source) -> bytes:
     return data
 
 
-def _refusal(error: Any, data: bytes, password: str | None) -> DocumentError:
+def _refusal(code: int, data: bytes, password: str | None) -> DocumentError:
     """Why PDFium opens no document."""
     from pypdfium2 import raw  # noqa: PLC0415
 
-    match error.err_code:
+    match code:
         case raw.FPDF_ERR_PASSWORD if password is None:
             return DocumentError("the PDF is encrypted", hint="Give its password.")
         case raw.FPDF_ERR_PASSWORD:
             return DocumentError("the PDF has another password", hint="Give the password that it is opened with.")
         case raw.FPDF_ERR_SECURITY:
             return DocumentError("the PDF is encrypted in a way that is not known", hint="Save it without encryption.")
-        case raw.FPDF_ERR_SUCCESS:
-            return DocumentError("the PDF has no pages", hint=_AGAIN)
     if b"%PDF" not in data[:1024]:
         return DocumentError("that is no PDF", hint="A PDF begins with %PDF; images are printed by `print_image`.")
     return DocumentError("the PDF is broken", hint=_AGAIN)
