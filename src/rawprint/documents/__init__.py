@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rawprint.documents.languages import LANGUAGES
     from rawprint.documents.pages import page, picture, print_image
     from rawprint.documents.paper import Paper
+    from rawprint.documents.pdf_pages import page_count, pdf, print_pdf
     from rawprint.documents.profiles import PROFILES, Profile, profile, profile_names
     from rawprint.documents.receipts import receipt
     from rawprint.documents.rendering import Part, Piece, recall, render, store
@@ -34,8 +35,11 @@ __all__ = [
     "Profile",
     "image",
     "page",
+    "page_count",
+    "pdf",
     "picture",
     "print_image",
+    "print_pdf",
     "profile",
     "profile_names",
     "recall",
@@ -52,6 +56,9 @@ _FROM = {
     "picture": "pages",
     "print_image": "pages",
     "Paper": "paper",
+    "page_count": "pdf_pages",
+    "pdf": "pdf_pages",
+    "print_pdf": "pdf_pages",
     "PROFILES": "profiles",
     "Profile": "profiles",
     "profile": "profiles",

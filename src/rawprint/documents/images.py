@@ -86,11 +86,10 @@ def image(
     opened = _open(source, max_pixels)
     try:
         grey = _grey(opened)
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError) as error:
-        # Pillow's decoders raise whatever broken bytes lead to.
-        raise DocumentError(f"the image is broken: {error}"[:300], hint="Save it once more, as a PNG.") from error
     except MemoryError as error:
         raise DocumentTooLarge("the image needs more memory than there is", hint="Make it smaller.") from error
+    except Exception as error:  # Pillow's decoders raise whatever broken bytes lead to
+        raise _broken(error) from error
     return from_grey(
         grey, paper, fit=fit, width_mm=width_mm, rotate=rotate, dither=dither, threshold=threshold, invert=invert
     )
@@ -115,7 +114,7 @@ def from_grey(
         if rotate not in turns:
             raise DocumentError(f"an image cannot be turned by {rotate} degrees", hint="Turn it by 90, 180 or 270.")
         grey = grey.transpose(turns[rotate])
-    size = _size(grey.size, paper, fit, width_mm)
+    size = scaled_size(grey.size, paper, fit, width_mm)
     if size != grey.size:
         grey = grey.convert("L").resize(size, Image.Resampling.LANCZOS)
     if invert:
@@ -177,8 +176,10 @@ def _open(source: Source, max_pixels: int) -> Image:
             raise DocumentTooLarge(f"the image is too large: {error}", hint="Make it smaller.") from error
         except UnidentifiedImageError as error:
             raise DocumentError("that is no image that can be read", hint=_HINT) from error
-        except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError) as error:
-            raise DocumentError(f"the image is broken: {error}"[:300], hint="Save it once more, as a PNG.") from error
+        except MemoryError as error:
+            raise DocumentTooLarge("the image needs more memory than there is", hint="Make it smaller.") from error
+        except Exception as error:  # as above
+            raise _broken(error) from error
     width, height = opened.size
     if not (width and height):
         raise DocumentError("the image is empty")
@@ -187,6 +188,10 @@ def _open(source: Source, max_pixels: int) -> Image:
             f"the image has {width} x {height} pixels, and {max_pixels:,} are taken", hint="Make it smaller."
         )
     return opened
+
+
+def _broken(error: Exception) -> DocumentError:
+    return DocumentError(f"the image is broken: {error}"[:300], hint="Save it once more, as a PNG.")
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
@@ -229,16 +234,23 @@ def _grey(opened: Image) -> Image:
     return opened.convert("L")
 
 
-def _size(size: tuple[int, int], paper: Paper, fit: Fit, width_mm: float | None) -> tuple[int, int]:
-    """What an image of that size becomes on the paper."""
+def scaled_size(
+    size: tuple[float, float], paper: Paper, fit: Fit, width_mm: float | None, *, what: str = "image"
+) -> tuple[int, int]:
+    """What an image (or what it is called in errors) of that size becomes on the paper, dots.
+
+    Raises:
+        DocumentError: That is wider than the paper, or there is no such way to fit it.
+        DocumentTooLarge: It becomes more than `MAX_ROWS` rows.
+    """
     width, height = size
     if width_mm is not None:
         if not 0 < width_mm < 10_000:
-            raise DocumentError(f"an image cannot be {width_mm} mm wide")
+            raise DocumentError(f"the {what} cannot be {width_mm} mm wide", hint="Name its width on paper.")
         wanted = paper.dots(width_mm)
         scaled = wanted, max(1, round(height * wanted / width))
     elif fit == "none":
-        scaled = size
+        scaled = max(1, round(width)), max(1, round(height))
     elif fit in {"fit", "shrink"}:
         factor = min(paper.width / width, paper.height / height) if paper.height else paper.width / width
         if fit == "shrink":
@@ -248,9 +260,9 @@ def _size(size: tuple[int, int], paper: Paper, fit: Fit, width_mm: float | None)
         raise DocumentError(f"no way to fit {fit!r}", hint="There are shrink, fit and none.")
     if scaled[0] > paper.width:
         raise DocumentError(
-            f"the image is {scaled[0]} dots wide, and the paper {paper.width}",
+            f"the {what} is {scaled[0]} dots wide, and the paper {paper.width}",
             hint='Have it scaled (fit = "shrink"), or name the width of the paper.',
         )
     if scaled[1] > MAX_ROWS:
-        raise DocumentTooLarge(f"the image becomes {scaled[1]} rows of dots, and {MAX_ROWS:,} are taken")
+        raise DocumentTooLarge(f"the {what} becomes {scaled[1]} rows of dots, and {MAX_ROWS:,} are taken")
     return scaled
