@@ -29,7 +29,6 @@ Align: TypeAlias = Literal["start", "left", "center", "right"]
 Kind: TypeAlias = Literal["ean13", "ean8", "upca", "upce", "code39", "itf", "codabar", "code93", "code128"]
 
 _Text: TypeAlias = Annotated[str, Meta(max_length=MAX_TEXT)]
-_Times: TypeAlias = Annotated[int, Meta(ge=1, le=8)]
 _Height: TypeAlias = Annotated[float, Meta(ge=1, le=100)]
 
 
@@ -55,7 +54,8 @@ class Text(Struct, frozen=True, tag="text", forbid_unknown_fields=True):
     align: Align = "start"
     bold: bool = False
     underline: bool = False
-    size: _Times | tuple[_Times, _Times] = 1
+    # No bounds in the types: where a bounded int and a tuple are both possible, msgspec 0.22 breaks the garbage collector.
+    size: int | tuple[int, int] = 1
 
 
 class Cell(Struct, frozen=True, forbid_unknown_fields=True):
@@ -210,6 +210,8 @@ def find_problem(block: Block) -> tuple[str, str] | None:
         if found:
             return f"it has the control character U+{ord(found[0]):04X}", "Take it out; a line feed begins a new line."
     match block:
+        case Text(size=size) if not all(1 <= times <= 8 for times in (size if isinstance(size, tuple) else (size,))):
+            return f"a size of {size} is not possible", "Sizes are 1 to 8."
         case Image(name="", data=b""):
             return "it has neither a name nor data", "Give it one."
         case Image(name=name, data=data) if name and data:
