@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from rawprint.documents.languages import LANGUAGES
     from rawprint.documents.pages import page, picture, print_image
     from rawprint.documents.paper import Paper
+    from rawprint.documents.texts import draw
 
-__all__ = ["LANGUAGES", "Dots", "Paper", "image", "page", "picture", "print_image"]
+__all__ = ["LANGUAGES", "Dots", "Paper", "draw", "image", "page", "picture", "print_image"]
 
 _FROM = {
     "Dots": "dots",
     "LANGUAGES": "languages",
     "Paper": "paper",
+    "draw": "texts",
     "image": "images",
     "page": "pages",
     "picture": "pages",
