@@ -82,7 +82,7 @@ def test_an_escaped_text_is_text(text):
 
 def test_the_markup_by_example():
     assert parse_markup(
-        "# Café\r\n### Bar\n\n^ @2x1 **__Hi__**\n< left\n| 2 | a \\| b |>8 1.50 |\n|:*2 **x** |\n---\n- - -\n=====\n#42\n<3\n* x\n"
+        "# Café\r\n### Bar\n\n^ @2x1 **__Hi__**\n< left\n| 2 | a \\| b |>:8 1.50 |\n|:*2 **x** |>1.50| :) |\n---\n- - -\n=====\n#42\n<3\n* x\n"
         "[qr size=4 https://a.example/?b=c]\n[barcode ean13 height=12.5 text=no 4006381333931]\n[image width=20 logo]\n"
         "[space]\n[space 2]\n[space 5mm]\n[cut]\n[cut full]\n[drawer 5]\nBurger **hot**\n"
     ) == [
@@ -92,7 +92,7 @@ def test_the_markup_by_example():
         b.Text("Hi", "center", True, True, (2, 1)),
         b.Text("left", "left"),
         b.Columns((b.Cell("2"), b.Cell("a | b"), b.Cell("1.50", "right", 8))),
-        b.Columns((b.Cell("x", share=2, bold=True),)),
+        b.Columns((b.Cell("x", share=2, bold=True), b.Cell("1.50", "right"), b.Cell(":)"))),
         b.Line(),
         b.Line("dashed"),
         b.Line("double"),
@@ -119,8 +119,8 @@ def test_the_markup_by_example():
         ("x\\q", "1, column 2", r"\\"),
         ("x\\", "1, column 2", r"\\"),
         ("^ @9 x", "1, column 3", "1 to 8"),
-        ("| a |>4.50 |", "1, column 6", r"\>"),
-        ("| a |>999 x |", "1, column 7", "400"),
+        ("| a |>:999 x |", "1, column 7", "400"),
+        ("| a |:0 x |", "1, column 6", "400"),
         ("a\n\n[qr https://x", "3, column 13", "]"),
         ("[Table 5]", "1, column 2", r"\["),
         ("[qr]", "1, column 4", "DATA"),

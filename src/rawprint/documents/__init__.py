@@ -15,24 +15,87 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rawprint.documents.blocks import (
+        Barcode,
+        Block,
+        Cell,
+        Columns,
+        Cut,
+        Drawer,
+        Heading,
+        Image,
+        Line,
+        Qr,
+        Space,
+        Text,
+    )
     from rawprint.documents.dots import Dots
     from rawprint.documents.images import image
     from rawprint.documents.languages import LANGUAGES
+    from rawprint.documents.markup import escape, format_markup, parse_markup
     from rawprint.documents.pages import page, picture, print_image
     from rawprint.documents.paper import Paper
     from rawprint.documents.texts import draw
+    from rawprint.documents.tickets import layout, lint_ticket, preview, ticket
 
-__all__ = ["LANGUAGES", "Dots", "Paper", "draw", "image", "page", "picture", "print_image"]
+__all__ = [
+    "LANGUAGES",
+    "Barcode",
+    "Block",
+    "Cell",
+    "Columns",
+    "Cut",
+    "Dots",
+    "Drawer",
+    "Heading",
+    "Image",
+    "Line",
+    "Paper",
+    "Qr",
+    "Space",
+    "Text",
+    "draw",
+    "escape",
+    "format_markup",
+    "image",
+    "layout",
+    "lint_ticket",
+    "page",
+    "parse_markup",
+    "picture",
+    "preview",
+    "print_image",
+    "ticket",
+]
 
 _FROM = {
-    "Dots": "dots",
     "LANGUAGES": "languages",
+    "Barcode": "blocks",
+    "Block": "blocks",
+    "Cell": "blocks",
+    "Columns": "blocks",
+    "Cut": "blocks",
+    "Dots": "dots",
+    "Drawer": "blocks",
+    "Heading": "blocks",
+    "Image": "blocks",
+    "Line": "blocks",
     "Paper": "paper",
+    "Qr": "blocks",
+    "Space": "blocks",
+    "Text": "blocks",
     "draw": "texts",
+    "escape": "markup",
+    "format_markup": "markup",
     "image": "images",
+    "layout": "tickets",
+    "lint_ticket": "tickets",
     "page": "pages",
+    "parse_markup": "markup",
     "picture": "pages",
+    "preview": "tickets",
     "print_image": "pages",
+    "ticket": "tickets",
 }
 
 

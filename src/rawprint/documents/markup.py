@@ -3,7 +3,7 @@ r"""Tickets as text: one line is one block, and what is wrong is told with its l
     # Café Zürich                    heading; ## and ### are smaller
     ^ Bahnhofstrasse 1               centred; > right, < left
                                      an empty line is an empty line
-    | 2 | Cappuccino |> 9.00 |       columns; marks stand before a cell as before a line
+    | 2 | Cappuccino |> 9.00 |       columns; marks stand at a cell's beginning
     ---                              a line across; - - - dashed, === double
     ^ @2 **Total 9.00**              @2 twice as large, @2x1 only wider; **bold**, __underlined__
     [qr https://example.com/812]     a command stands alone on its line
@@ -14,8 +14,8 @@ The grammar; a `text` is the rest of the line:
     line      = empty | heading | row | rule | command | [place " "] ["@" size " "] text
     heading   = "#" | "##" | "###", then " " text
     row       = "|" cell "|" cell … "|"           the last "|" may be missing; white space around a cell's text is not printed
-    cell      = [place [width] ["*" share] " "] text   width in characters; shares of what the widths leave
-    place     = "^" centre | ">" right | "<" left | ":" at the side where its text begins, as without a mark
+    cell      = [place] [":" [width] ["*" share] " "] text    width in characters; shares of what the widths leave
+    place     = "^" centre | ">" right | "<" left; without it at the side where the text begins
     size      = times | wide "x" high             1 to 8
     text      = "**" text "**" bold | "__" text "__" underlined (not in cells and headings) | characters
     rule      = "---" solid | "- - -" dashed | "===" double, each as long as you like
@@ -29,7 +29,7 @@ The grammar; a `text` is the rest of the line:
     [cut] [cut full]        [drawer] [drawer 5]
 
 A backslash takes a sign's meaning away: `\#`, `\|`, `\[`, `\\`; and `\n` begins a new line in a text. `escape` does so for a text from
-elsewhere. A mark without the blank behind it is text on a line of its own: `#42`, `<3`.
+elsewhere. Outside columns a mark without the blank behind it is text: `#42`, `<3`.
 """
 
 from __future__ import annotations
@@ -65,14 +65,14 @@ if TYPE_CHECKING:
 MAX_MARKUP = 16 * 1024 * 1024
 """Characters of a ticket's markup; an image in it counts, too."""
 
-_PLACES = {"^": "center", ">": "right", "<": "left", ":": "start"}
+_PLACES = {"": "start", "^": "center", ">": "right", "<": "left"}
 _MARKS = {place: mark for mark, place in _PLACES.items()}
 _RULES = {"solid": "---", "dashed": "- - -", "double": "==="}
 
 _LITERAL = "\0"  # stands for an escaped character where meanings are looked for; no text may hold it
 _ESCAPED = re.compile(r"\\(.?)", re.DOTALL)
-_LINE = re.compile(r"(?:([<^>:]) )?(?:@(\d+)(?:x(\d+))? )?")
-_CELL = re.compile(r"([<^>:])(\d+)?(?:\*(\d+))?(?: |$)")
+_LINE = re.compile(r"(?:([<^>]) )?(?:@(\d+)(?:x(\d+))? )?")
+_CELL = re.compile(r"([<^>]?)(?::(?=[\d*])(\d+)?(?:\*(\d+))?(?: |$))?")
 _NAME = re.compile(r"\[([a-z]+)(?: +|(?=\]))")
 _OPTION = re.compile(r"([a-z]+)=(\S+)(?: +|$)")
 _NEW_LINE = r"\n"
@@ -208,7 +208,7 @@ def _inside(piece: _At, mark: str) -> tuple[bool, _At]:
 
 
 def _place(mark: str | None) -> Any:
-    return _PLACES[mark] if mark else "start"
+    return _PLACES[mark or ""]
 
 
 def _row(line: _At) -> Columns:
@@ -226,16 +226,10 @@ def _row(line: _At) -> Columns:
 
 def _cell(piece: _At) -> Cell:
     found = _CELL.match(piece.mask)
-    if found is None and piece.mask[:1] in _PLACES and piece.mask:
-        sign = piece.mask[0]
-        piece.fail(
-            f"{sign} at the beginning of a cell says where it stands, and a blank follows it",
-            f"Write {sign} and a blank, or \\{sign} to print the sign.",
-        )
     place, width, share = found.groups() if found else (None, None, None)
     for number, most in ((width, 400), (share, 100)):
         if number is not None and not (number.isascii() and len(number) < 5 and 1 <= int(number) <= most):
-            piece.fail(f"a column cannot have {number[:20]}", "A width is 1 to 400 characters, a share 1 to 100.", 1)
+            piece.fail(f"a column cannot have {number[:20]}", "A width is 1 to 400 characters, a share 1 to 100.", piece.mask.index(":"))
     bold, body = _inside(piece[found.end() if found else 0 :].stripped(), "**")
     return Cell(body.text, _place(place), int(width) if width else None, int(share) if share else None, bold)
 
@@ -406,9 +400,9 @@ def _text(block: Text) -> str:
 
 
 def _one_cell(cell: Cell) -> str:
-    head = "" if cell.align == "start" and cell.width is cell.share is None else _MARKS[cell.align]
-    head += "" if cell.width is None else str(cell.width)
-    head += "" if cell.share is None else f"*{cell.share}"
+    head = _MARKS[cell.align]
+    if cell.width is not None or cell.share is not None:
+        head += ":" + ("" if cell.width is None else str(cell.width)) + ("" if cell.share is None else f"*{cell.share}")
     body = re.sub(r"^ | $", r"\\ ", _plain(cell.text, "|"))
     if cell.bold:
         body = f"**{body}**"
