@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rawprint.documents import bidi
 from rawprint.documents.languages import tspl, zpl
 from rawprint.documents.layout import DotsBand, Grid, RuleBand, SpaceBand, TextBand, drawn, paint, wrapped
-from rawprint.documents.native import code
+from rawprint.documents.codes import code
 from rawprint.documents.pages import picture
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from rawprint.documents.labels import label
 from rawprint.documents.languages import LANGUAGES, escpos, star
 from rawprint.documents.layout import Act, DotsBand, Grid, TextBand, bands, cells_of, paint, whole, wrapped
 from rawprint.documents.markup import parse_markup
-from rawprint.documents.native import code
+from rawprint.documents.codes import code
 from rawprint.documents.pages import page, picture
 from rawprint.errors import DocumentError
 
