@@ -20,19 +20,34 @@ if TYPE_CHECKING:
     from rawprint.documents.languages import LANGUAGES
     from rawprint.documents.pages import page, picture, print_image
     from rawprint.documents.paper import Paper
-    from rawprint.documents.texts import draw
+    from rawprint.documents.texts import Unprintable, draw, lint, text
 
-__all__ = ["LANGUAGES", "Dots", "Paper", "draw", "image", "page", "picture", "print_image"]
+__all__ = [
+    "LANGUAGES",
+    "Dots",
+    "Paper",
+    "Unprintable",
+    "draw",
+    "image",
+    "lint",
+    "page",
+    "picture",
+    "print_image",
+    "text",
+]
 
 _FROM = {
     "Dots": "dots",
     "LANGUAGES": "languages",
     "Paper": "paper",
+    "Unprintable": "texts",
     "draw": "texts",
     "image": "images",
+    "lint": "texts",
     "page": "pages",
     "picture": "pages",
     "print_image": "pages",
+    "text": "texts",
 }
 
 
