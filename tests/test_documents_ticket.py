@@ -14,7 +14,10 @@ from rawprint.errors import DocumentError, DocumentTooLarge
 # -- the blocks ------------------------------------------------------------------------------------------------
 
 TEXTS = st.text(
-    st.one_of(st.sampled_from("\\#^<>:@|[]*_-=~\"' \nna2x%1&؟あ한é€\ufeff\u200f🍕"), st.characters(exclude_categories=["Cs", "Cc"])),
+    st.one_of(
+        st.sampled_from("\\#^<>:@|[]*_-=~\"' \nna2x%1&؟あ한é€\ufeff\u200f🍕"),
+        st.characters(exclude_categories=["Cs", "Cc"]),
+    ),
     max_size=12,
 ).filter(lambda text: b.find_problem(b.Text(text)) is None)
 ALIGN = st.sampled_from(["start", "left", "center", "right"])
@@ -27,7 +30,9 @@ BLOCKS = st.one_of(
     st.builds(
         b.Columns,
         st.lists(
-            st.builds(b.Cell, TEXTS, ALIGN, st.none() | st.integers(1, 30), st.none() | st.integers(1, 9), st.booleans()),
+            st.builds(
+                b.Cell, TEXTS, ALIGN, st.none() | st.integers(1, 30), st.none() | st.integers(1, 9), st.booleans()
+            ),
             min_size=1,
             max_size=5,
         ).map(tuple),
@@ -61,7 +66,11 @@ def test_blocks_go_through_json(blocks):
     assert msgspec.json.decode(msgspec.json.encode(blocks), type=list[b.Block]) == blocks
 
 
-@given(st.lists(st.sampled_from(["# ", "| ", "|", "^ ", "[qr ", "[image ", "]", "**", "@2 ", "\\", "n", "=", "x", "\n", "- "])))
+@given(
+    st.lists(
+        st.sampled_from(["# ", "| ", "|", "^ ", "[qr ", "[image ", "]", "**", "@2 ", "\\", "n", "=", "x", "\n", "- "])
+    )
+)
 def test_any_text_is_a_ticket_or_told_where_it_is_none(parts):
     text = "".join(parts)
     try:

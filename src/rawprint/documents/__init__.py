@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from rawprint.documents.markup import escape, format_markup, parse_markup
     from rawprint.documents.pages import page, picture, print_image
     from rawprint.documents.paper import Paper
-    from rawprint.documents.texts import draw
-    from rawprint.documents.tickets import layout, lint_ticket, preview, ticket
+    from rawprint.documents.texts import Unprintable, draw, lint, text
+    from rawprint.documents.tickets import Remark, layout, lint_ticket, preview, ticket
 
 __all__ = [
     "LANGUAGES",
@@ -52,19 +52,23 @@ __all__ = [
     "Line",
     "Paper",
     "Qr",
+    "Remark",
     "Space",
     "Text",
+    "Unprintable",
     "draw",
     "escape",
     "format_markup",
     "image",
     "layout",
+    "lint",
     "lint_ticket",
     "page",
     "parse_markup",
     "picture",
     "preview",
     "print_image",
+    "text",
     "ticket",
 ]
 
@@ -82,19 +86,23 @@ _FROM = {
     "Line": "blocks",
     "Paper": "paper",
     "Qr": "blocks",
+    "Remark": "tickets",
     "Space": "blocks",
     "Text": "blocks",
+    "Unprintable": "texts",
     "draw": "texts",
     "escape": "markup",
     "format_markup": "markup",
     "image": "images",
     "layout": "tickets",
+    "lint": "texts",
     "lint_ticket": "tickets",
     "page": "pages",
     "parse_markup": "markup",
     "picture": "pages",
     "preview": "tickets",
     "print_image": "pages",
+    "text": "texts",
     "ticket": "tickets",
 }
 

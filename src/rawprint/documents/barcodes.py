@@ -103,7 +103,8 @@ def _with_check_digit(data: str, kind: str) -> str:
     check = str(-sum(int(digit) * (3 if at % 2 == 0 else 1) for at, digit in enumerate(expanded[:short][::-1])) % 10)
     if len(expanded) == full and expanded[-1] != check:
         raise DocumentError(
-            f"the check digit of the {kind} barcode {data} is {check}", hint="Correct the number, or leave its last digit out."
+            f"the check digit of the {kind} barcode {data} is {check}",
+            hint="Correct the number, or leave its last digit out.",
         )
     return (data[:7] if kind == "upce" else data[:short]) + check
 

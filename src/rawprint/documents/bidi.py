@@ -34,9 +34,14 @@ def base_level(text: str) -> int:
     return 0
 
 
+def is_right_to_left(character: str) -> bool:
+    """Whether a character is written from right to left, or has what is beside it written so."""
+    return unicodedata.bidirectional(character) in _RIGHT_LEFT
+
+
 def plain(text: str) -> bool:
     """Whether all of it runs from left to right, so that nothing need be done."""
-    return text.isascii() or not any(unicodedata.bidirectional(each) in _RIGHT_LEFT for each in text)
+    return text.isascii() or not any(map(is_right_to_left, text))
 
 
 def levels(text: str, base: int) -> list[int]:
@@ -50,7 +55,7 @@ def levels(text: str, base: int) -> list[int]:
     found, resolved = _explicit(kinds, base)
     embedded = tuple(found)
     for sequence in _sequences(kinds, embedded):
-        _resolve(text, kinds, resolved, embedded, found, sequence, base)
+        _resolve(text, kinds, resolved, embedded, found=found, sequence=sequence, base=base)
     before = base
     for at, kind in enumerate(kinds):
         if kind in _REMOVED:
@@ -175,6 +180,7 @@ def _resolve(
     kinds: Sequence[str],
     resolved: Sequence[str],
     embedded: Sequence[int],
+    *,
     found: list[int],
     sequence: Sequence[int],
     base: int,
@@ -191,7 +197,7 @@ def _resolve(
     types = [resolved[at] for at in sequence]
     original = list(types)
     _weak(types, start)
-    _brackets(text, sequence, types, original, start, "R" if level % 2 else "L")
+    _brackets(text, sequence, types, original, start=start, embedding="R" if level % 2 else "L")
     at = 0
     while at < len(types):  # N1, N2
         if types[at] not in _NEUTRAL:
@@ -257,7 +263,7 @@ def _weak(types: list[str], start: str) -> None:
 
 
 def _brackets(
-    text: str, sequence: Sequence[int], types: list[str], original: Sequence[str], start: str, embedding: str
+    text: str, sequence: Sequence[int], types: list[str], original: Sequence[str], *, start: str, embedding: str
 ) -> None:
     """N0: a pair of brackets runs with what is in it."""
     open_ones: list[tuple[str, int]] = []

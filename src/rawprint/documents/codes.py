@@ -52,7 +52,11 @@ def code(band: DotsBand, paper: Paper, x: int = 0, y: int = 0) -> bytes | None:
     """
     block = band.block
     if isinstance(block, Barcode):
-        data = block.data if block.kind in {"code39", "itf", "codabar", "code93", "code128"} else bars(block.data, block.kind)[1]
+        data = (
+            block.data
+            if block.kind in {"code39", "itf", "codabar", "code93", "code128"}
+            else bars(block.data, block.kind)[1]
+        )
         if not _SAFE.fullmatch(data):
             return None
         match paper.dialect:

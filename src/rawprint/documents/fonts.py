@@ -114,7 +114,7 @@ class Font:
 
     @cached_property
     def shaper(self) -> Any:
-        """uharfbuzz's face of it.
+        """The face that uharfbuzz makes of it.
 
         Raises:
             DocumentError: The file is gone or too large.
@@ -138,21 +138,21 @@ class _Tables:
             file.seek(start)
             (count,) = struct.unpack(">4xH6x", file.read(12))
             directory = file.read(16 * min(count, 256))
-            self.where = {
+            self.where: dict[bytes, tuple[int, int]] = {
                 directory[at : at + 4]: struct.unpack_from(">II", directory, at + 8)
                 for at in range(0, len(directory) - 15, 16)
             }
             self.coloured = bool(self.where.keys() & {b"CBDT", b"sbix", b"COLR"})
-            (self.upem,) = struct.unpack_from(">H", self._read(file, b"head"), 18)
+            self.upem: int = struct.unpack_from(">H", self._read(file, b"head"), 18)[0]
             if not 16 <= self.upem <= 16384:
                 raise ValueError("no such em")
             hhea = self._read(file, b"hhea")
-            (self.metrics,) = struct.unpack_from(">H", hhea, 34)
+            self.metrics: int = struct.unpack_from(">H", hhea, 34)[0]
             self.hmtx = self._read(file, b"hmtx")
             self._characters(self._read(file, b"cmap"))
 
     def _read(self, file: BinaryIO, tag: bytes) -> bytes:
-        offset, length = self.where[tag] if tag in self.where else (0, 0)
+        offset, length = self.where.get(tag, (0, 0))
         if not length or length > _MAX_TABLE:
             raise ValueError("no such table")
         file.seek(offset)
@@ -386,6 +386,3 @@ def library(fonts: Sequence[Path] = ()) -> Library:
         DocumentError: One that was given is no font.
     """
     return _library(tuple(os.fspath(each) for each in fonts))
-
-
-__all__ = ["MAX_FONT", "MAX_FONT_FILES", "Font", "Library", "font_files", "folders", "library", "offsets"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rawprint.documents import bidi
 from rawprint.documents.languages import tspl, zpl
-from rawprint.documents.layout import DotsBand, Grid, RuleBand, SpaceBand, TextBand, drawn, paint, wrapped
+from rawprint.documents.layout import DotsBand, Grid, RuleBand, SpaceBand, TextBand, drawn, paint, rows_of_line, wrapped
 from rawprint.documents.codes import code
 from rawprint.documents.pages import picture
 
@@ -78,7 +78,7 @@ def _text(cell: Placed, band: TextBand, paper: Paper, grid: Grid, y: int, fonts:
     for number, line in enumerate(wrapped(cell.text, cell.width // wide, grid, fonts)):
         long = len(line) * wide
         at = {"center": (cell.width - long) * grid.cell // 2, "right": (cell.width - long) * grid.cell}.get(side, 0)
-        top = y + number * grid.pitch * high
+        top = y + number * rows_of_line(band, grid)
         written.append(_line(line, x + at, top, band, paper))
         if cell.bold:
             written.append(_line(line, x + at + 1, top, band, paper))  # a dot thicker

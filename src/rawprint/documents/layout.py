@@ -405,25 +405,20 @@ def paint(band: Band, paper: Paper, grid: Grid, fonts: Sequence[Path]) -> Dots |
 def drawn(cell: Placed, band: TextBand, paper: Paper, grid: Grid, fonts: Sequence[Path]) -> Dots:
     """A cell's text as dots, as wide as its column."""
     wide, high = band.size
-    width = cell.width * grid.cell
-    height = 2 * grid.cell * high
-    if height > 512:
-        raise DocumentTooLarge("the text is too high", hint="Take a smaller size.")
-    # A character of another shape is drawn as high as it shall be, and then made wider or narrower, as printers do it.
-    squeezed = max(1, width * high // wide)
-    dots = draw(
-        cell.text,
-        paper,
-        height=height,
-        width=squeezed,
-        align=cell.align,
-        bold=cell.bold,
-        underline=band.underline,
-        fonts=fonts,
+    look = texts._Look(
+        cell.width * grid.cell,
+        shaping.Cell(grid.cell * wide, 2 * grid.cell * high),
+        rows_of_line(band, grid),
+        cell.align,
+        cell.bold,
+        band.underline,
     )
-    if squeezed == width:
-        return dots
-    return Dots.of(dots.image().convert("L").resize((width, dots.height)).point(lambda grey: 255 if grey > 127 else 0, "1"))
+    return texts._drawn(texts._lines(cell.text), look, Pen(library(fonts), look.cell))
+
+
+def rows_of_line(band: TextBand, grid: Grid) -> int:
+    """From one line to the next: as printers feed, as far as a character is high, and a quarter more where it is small."""
+    return max(grid.pitch, 2 * grid.cell * band.size[1])
 
 
 def whole(found: Sequence[Band], paper: Paper, fonts: Sequence[Path]) -> Dots:
@@ -454,5 +449,6 @@ def wrapped(text: str, width: int, grid: Grid, fonts: Sequence[Path]) -> list[st
     lines = []
     for paragraph in texts._lines(text):
         units = texts._units(paragraph, bidi.base_level(paragraph), pen)
-        lines += ["".join(unit.text for unit in line).rstrip(" ") for line in texts._wrapped(units, width * grid.cell, pen)]
+        pieces = texts._wrapped(units, width * grid.cell, pen)
+        lines += ["".join(unit.text for unit in piece).rstrip(" ") for piece in pieces]
     return lines

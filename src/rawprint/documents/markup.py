@@ -135,7 +135,7 @@ def parse_markup(text: str) -> list[Block]:
 def escape(text: str) -> str:
     """A text as it stands in a markup so that nothing in it has a meaning; for names and prices that come from elsewhere.
 
-        f"| {escape(name)} |> {escape(price)} |"
+    f"| {escape(name)} |> {escape(price)} |"
     """
     return "".join("\\n" if each == "\n" else f"\\{each}" if each in _SPECIAL else each for each in text)
 
@@ -229,7 +229,11 @@ def _cell(piece: _At) -> Cell:
     place, width, share = found.groups() if found else (None, None, None)
     for number, most in ((width, 400), (share, 100)):
         if number is not None and not (number.isascii() and len(number) < 5 and 1 <= int(number) <= most):
-            piece.fail(f"a column cannot have {number[:20]}", "A width is 1 to 400 characters, a share 1 to 100.", piece.mask.index(":"))
+            piece.fail(
+                f"a column cannot have {number[:20]}",
+                "A width is 1 to 400 characters, a share 1 to 100.",
+                piece.mask.index(":"),
+            )
     bold, body = _inside(piece[found.end() if found else 0 :].stripped(), "**")
     return Cell(body.text, _place(place), int(width) if width else None, int(share) if share else None, bold)
 
@@ -237,7 +241,9 @@ def _cell(piece: _At) -> Cell:
 def _command(line: _At) -> Block:
     end = len(line.mask.rstrip(" "))
     if not line.mask[:end].endswith("]"):
-        line.fail("the ] that closes the [ is missing", r"Write ] at the end of the line, or \[ to print the sign.", end - 1)
+        line.fail(
+            "the ] that closes the [ is missing", r"Write ] at the end of the line, or \[ to print the sign.", end - 1
+        )
     found = _NAME.match(line.mask)
     if found is None or found[1] not in _COMMANDS:
         line.fail(

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from io import BytesIO
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rawprint.errors import BackendMissing
@@ -45,6 +46,9 @@ _WIDE_EM = 11 / 12
 _BASELINE = 19 / 24
 _MOST_SHAPED = 4096  # characters in one run
 _MAX_EMOJI = 256  # pixels of a font's picture, to a side
+_SAMPLE = 32  # pixels of the picture of which its greys are judged
+_FLAT = 1_500
+_DARK = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +136,10 @@ def clusters(line: str) -> Iterator[tuple[int, str]]:
         if _regional(line[start]) and stop < size and _regional(line[stop]):
             stop += 1
         while stop < size and stop - start < 64:
-            if _extends(line[stop]):
-                stop += 1
-            elif line[stop - 1] == _JOINER and stop - 1 > start and ord(line[stop]) > 0x2000:
-                stop += 1
-            else:
+            joined = line[stop - 1] == _JOINER and stop - 1 > start and ord(line[stop]) > 0x2000
+            if not (joined or _extends(line[stop])):
                 break
+            stop += 1
         yield start, unicodedata.normalize("NFC", line[start:stop])
         start = stop
 
@@ -200,12 +202,12 @@ class Shaper:
         buffer.guess_segment_properties()
         hb.shape(scaled, buffer)
         raster = self._raster
-        pictures: list[tuple[Image, float, int]] = []
+        pictures: list[Image] = []
         x = y = 0
         for info, position in zip(buffer.glyph_infos, buffer.glyph_positions, strict=True):
-            picture = self._picture(scaled, font, info.codepoint, em) if font.coloured else None
+            picture = self._picture(scaled, font, info.codepoint) if font.coloured else None
             if picture is not None:
-                pictures.append((picture, (x + position.x_offset) / 64, round((y + position.y_offset) / 64)))
+                pictures.append(picture)
             else:
                 raster.transform = (1, 0, 0, 1, x + position.x_offset, y + position.y_offset)
                 raster.draw_glyph(scaled, info.codepoint)
@@ -214,17 +216,17 @@ class Shaper:
         drawn = raster.render()
         advance = x / 64
         if pictures:
-            return _pasted(pictures, advance, em)
+            return _pasted(pictures, em)
         return _outline(drawn, advance)
 
-    def _picture(self, scaled: Any, font: Font, glyph: int, em: tuple[float, float]) -> Image | None:
-        """A glyph of colour as a picture of an em's size; None: it has none."""
+    def _picture(self, scaled: Any, font: Font, glyph: int) -> Image | None:
+        """A glyph of colour as a picture; None: it has none."""
         from PIL import Image  # noqa: PLC0415
 
         face = font.shaper
         if face.has_color_png:
             data = scaled.get_glyph_color_png(glyph).data
-            return open_picture(data, em) if data else None
+            return open_picture(data) if data else None
         if face.has_color_paint or face.has_color_layers:
             paint = self._hb.RasterPaint()
             paint.scale_factor = (64, 64)
@@ -234,10 +236,8 @@ class Shaper:
             extents = drawn.extents if drawn is not None else None
             if extents is None or not extents.width or not extents.height:
                 return None
-            image = Image.frombuffer(
-                "RGBA", (extents.width, extents.height), bytes(drawn.buffer), "raw", "BGRa", extents.stride, -1
-            )
-            return image
+            size = extents.width, extents.height
+            return Image.frombytes("RGBA", size, bytes(drawn.buffer), "raw", "BGRa", extents.stride, -1)
         return None
 
 
@@ -259,15 +259,15 @@ def _half() -> list[int]:
     return [0] * 112 + [255] * 144
 
 
-def open_picture(data: bytes, em: tuple[float, float]) -> Image | None:
-    """The PNG of a glyph, of an em's size; None: it is none."""
+def open_picture(data: bytes) -> Image | None:
+    """The PNG of a glyph; None: it is none."""
     from PIL import Image  # noqa: PLC0415
 
     try:
         opened = Image.open(BytesIO(data), formats=("PNG",))
         if max(opened.size) > _MAX_EMOJI or not min(opened.size):
             return None
-        return _fitted(opened.convert("RGBA"), em)
+        return opened.convert("RGBA")
     except (OSError, ValueError, SyntaxError, EOFError):
         return None
 
@@ -280,36 +280,57 @@ def _fitted(picture: Image, em: tuple[float, float]) -> Image:
     return picture.resize(size, Image.Resampling.LANCZOS)
 
 
-def thermal(picture: Image) -> Image:
-    """A picture with colours and transparency as a mask of black dots: its dark parts, and a line round it.
+def thermal(source: Image, em: tuple[float, float]) -> Image:
+    """A picture with colours and transparency as a mask of black dots of an em's size: its dark parts, and a line round it.
 
     Faces are yellow, which is white in black and white: without a line they would be eyes and a mouth in the air.
     """
     from PIL import Image, ImageChops, ImageFilter, ImageOps  # noqa: PLC0415
 
+    picture = _fitted(source, em)
     alpha = picture.getchannel("A").point(_half())
     padded = ImageOps.expand(alpha, 1, 0)
     inner = padded.filter(ImageFilter.MinFilter(3)).crop((1, 1, alpha.width + 1, alpha.height + 1))
     line = ImageChops.subtract(alpha, inner)
     white = Image.new("L", picture.size, 255)
     white.paste(picture.convert("L"), mask=picture.getchannel("A"))
-    dark = ImageOps.invert(white.convert("1").convert("L"))
-    return ImageChops.lighter(line, dark)
+    limit = _limit(source)
+    dark = white.point([255] * limit + [0] * (256 - limit))
+    return ImageChops.lighter(line, ImageChops.multiply(dark, alpha))
 
 
-def _pasted(pictures: list[tuple[Image, float, int]], advance: float, em: tuple[float, float]) -> Ink:
-    """Pictures side by side; each stands an eighth below the baseline, as emoji do."""
+def _limit(picture: Image) -> int:
+    """The grey below which a picture is black: where most of its edges are crossed, so that what is drawn in it is seen.
+
+    Dithered, a picture of 24 dots is noise; half grey leaves a heart empty and a white digit on blue away.
+    """
+    small = picture.resize((_SAMPLE, _SAMPLE))
+    grey, alpha = small.convert("L").tobytes(), small.getchannel("A").tobytes()
+    steps = [0] * 257  # how much of an edge begins, or ends, at a grey
+    for at, value in enumerate(grey):
+        for other in (at + 1 if (at + 1) % _SAMPLE else at, at + _SAMPLE):
+            if other < len(grey) and alpha[at] > 200 and alpha[other] > 200:
+                low, high = sorted((value, grey[other]))
+                steps[low + 1] += high - low
+                steps[high + 1] -= high - low
+    crossed = list(accumulate(steps))
+    most = max(crossed)
+    if most < _FLAT:
+        return _DARK  # one colour: a red ball is black, a yellow one is white
+    best = [limit for limit, edges in enumerate(crossed[:256]) if edges >= most * 0.98]
+    return best[len(best) // 2]
+
+
+def _pasted(pictures: list[Image], em: tuple[float, float]) -> Ink:
+    """Pictures side by side, an eighth below the baseline, as emoji stand; more than one where the font has no joined one."""
     from PIL import Image  # noqa: PLC0415
 
-    scale = 1.0
-    step = max(each.width for each, _, _ in pictures)
-    if len(pictures) == 1:
-        picture = pictures[0][0]
-        return Ink(picture.width, thermal(picture), 0, round(em[1] / 8) - picture.height)
-    mask = Image.new("L", (step * len(pictures), max(each.height for each, _, _ in pictures)))
-    for at, (picture, _, _) in enumerate(pictures):
-        mask.paste(thermal(picture), (at * step, 0))
-    return Ink(mask.width * scale, mask, 0, round(em[1] / 8) - mask.height)
+    step = round(em[0])
+    mask = Image.new("L", (step * len(pictures), round(em[1])))
+    for at, picture in enumerate(pictures):
+        drawn = thermal(picture, em)
+        mask.paste(drawn, (at * step + (step - drawn.width) // 2, (mask.height - drawn.height) // 2))
+    return Ink(mask.width, mask, 0, round(em[1] / 8) - mask.height)
 
 
 class Plain:
@@ -349,7 +370,7 @@ class Plain:
         if bitmap:
             picture = Image.new("RGBA", (right - left, bottom - top))
             ImageDraw.Draw(picture).text((-left, -top), text, font=loaded, anchor="ls", embedded_color=True)
-            return _pasted([(_fitted(picture, em), 0, 0)], em[0], em)
+            return _pasted([picture], em)
         mask = Image.new("L", (right - left, bottom - top))
         ImageDraw.Draw(mask).text((-left, -top), text, 255, font=loaded, anchor="ls")
         across = em[0] / em[1]
@@ -371,7 +392,7 @@ class Pen:
         self.library = library
         self.cell = cell
         self._drawer: Drawer = Shaper() if shapes() else Plain()
-        self._kept: dict[tuple[str, Font, bool], Ink] = {}
+        self._kept: dict[tuple[str, Font, bool, tuple[float, float]], Ink] = {}
 
     def font(self, cluster: str) -> Font | None:
         """The font for what is drawn as one; None: none has all of it."""

@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
-from rawprint.documents import bidi
+from rawprint.documents import bidi, native, pages
 from rawprint.documents.dots import Dots
 from rawprint.documents.fonts import library
 from rawprint.documents.images import MAX_ROWS
-from rawprint.documents.shaping import Cell, Ink, Pen, clusters, invisible, script
-from rawprint.errors import DocumentError, DocumentTooLarge
+from rawprint.documents.languages import LANGUAGES
+from rawprint.documents.shaping import Cell, Ink, Pen, clusters, font_for, invisible, script, shapes
+from rawprint.errors import DocumentError, DocumentTooLarge, UnprintableText, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from PIL.Image import Image
-
     from rawprint.documents.fonts import Font, Path
     from rawprint.documents.paper import Paper
+
+__all__ = ["MAX_FINDINGS", "MAX_TEXT", "MAX_WIDTH", "Align", "Policy", "Unprintable", "draw", "lint", "text"]
 
 Align = Literal["start", "left", "center", "right"]
 Policy = Literal["auto", "native", "raster"]
 
 MAX_TEXT = 1024 * 1024
 """Characters of one text."""
+
+MAX_WIDTH = 16_384
+"""Dots of a line."""
+
+MAX_FINDINGS = 1_000
+"""Characters that `lint` names."""
 
 _TAB = 8  # cells
 
@@ -35,6 +43,19 @@ _NOT_FIRST = frozenset(
 )
 _NOT_LAST = frozenset("‘“(〔[{〈《「『【〘〖｟«¥$£([{เแโใไ")
 _WITHOUT_SPACES = frozenset({"Thai", "Laoo", "Khmr", "Mymr", "Tibt", "Java"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """How lines are set: their cells, the rows from one to the next, and the rest of what `draw` takes."""
+
+    width: int
+    cell: Cell
+    pitch: int
+    align: str
+    bold: bool
+    underline: bool
+    invert: bool = False
 
 
 @dataclass(slots=True)
@@ -90,40 +111,195 @@ def draw(
     """
     if not 8 <= height <= 512:
         raise DocumentError(f"text cannot be {height} dots high", hint="A height is 8 to 512 dots.")
-    cell = Cell(max(4, height // 2), height)
-    return _drawn(text, _width(paper, width), cell, height * 5 // 4, align, bold, underline, invert, fonts)
-
-
-def _width(paper: Paper, width: int | None) -> int:
     if width is None:
-        return paper.width
-    if not 1 <= width <= 16_384:
-        raise DocumentError(f"text cannot be {width} dots wide", hint="A width is 1 to 16,384 dots.")
-    return width
+        width = paper.width
+    elif not 1 <= width <= MAX_WIDTH:
+        raise DocumentError(f"text cannot be {width} dots wide", hint=f"A width is 1 to {MAX_WIDTH:,} dots.")
+    cell = Cell(height // 2, height)
+    look = _Look(width, cell, height * 5 // 4, _checked(align), bold, underline, invert)
+    return _drawn(_lines(text), look, Pen(library(fonts), cell))
 
 
-def _drawn(
+def text(
     text: str,
-    width: int,
-    cell: Cell,
-    pitch: int,
-    align: Align,
-    bold: bool,
-    underline: bool,
-    invert: bool,
-    fonts: Sequence[Path],
-) -> Dots:
+    paper: Paper,
+    *,
+    policy: Policy = "auto",
+    size: tuple[int, int] = (1, 1),
+    bold: bool = False,
+    underline: bool = False,
+    align: Align = "start",
+    fonts: Sequence[Path] = (),
+) -> bytes:
+    """The bytes that print a text, wrapped at words; nothing is sent that it does not need, and the style is left as it was.
+
+    On a roll a printer's own characters are in font A, 12 x 24 dots. Of a code page only what the paper's profile is sure of is used, and it
+    is 0 again at the end. For label printers the text is one page.
+
+    Args:
+        text: What is printed; see `draw`. A control character in it reaches no printer.
+        paper: What it is printed on.
+        policy: "native": in the printer's own characters; "raster": drawn; "auto": each line of the text that has a character which the printer
+            is not sure to print, or that is written from right to left, is drawn, and the others are native.
+        size: Times as wide and as high, 1 to 8.
+        bold: Bold.
+        underline: A line below.
+        align: Where lines stand; see `draw`.
+        fonts: Font files that are tried first.
+
+    Raises:
+        UnprintableText: With "native", a character that is not the printer's.
+        Unsupported: "native", and the language is that of a label printer.
+        DocumentError: An argument or a font of `fonts` is none.
+        DocumentTooLarge: The text has more than `MAX_TEXT` characters, or becomes more than `MAX_ROWS` rows.
+        BackendMissing: Something must be drawn whose script wants shaping, and `rawprint[text]` is not installed.
+    """
+    roll = _roll(paper, policy)
+    across, down = size
+    if not (1 <= across <= 8 and 1 <= down <= 8):
+        raise DocumentError(f"text cannot be {across} x {down} times as large", hint="Both are 1 to 8.")
+    lines = _lines(text)
+    cell = Cell(native.WIDTH * across, native.HEIGHT * down)
+    # Printers feed as far as a line is high, and a sixth of an inch at least.
+    look = _Look(paper.width, cell, max(native.PITCH, cell.height), _checked(align), bold, underline)
+    if not roll:
+        return pages.page(_drawn(lines, look, Pen(library(fonts), cell)), paper)
+    encoder = native.Encoder(paper)
+    if policy == "native" and (found := _unprintable(lines, paper, policy, fonts, controls=False)):
+        which = tuple(dict.fromkeys(each.character for each in found))
+        raise UnprintableText(
+            f"the printer is not sure to print {', '.join(map(_named, which[:5]))}{' and more' if which[5:] else ''}",
+            characters=which,
+            hint='Have such lines drawn (policy = "auto").',
+        )
+    if max(size) > encoder.most:
+        if policy == "native":
+            raise DocumentError(f"{paper.dialect} has text at most {encoder.most} times as large")
+        policy = "raster"
+    style = native.Style(across, down, bold, underline, align)
+    pen: Pen | None = None
+    out = bytearray()
+    for own, group in groupby(lines, lambda line: policy != "raster" and encoder.prints(line)):
+        if own:
+            out += encoder.lines(group, style)
+        else:
+            pen = pen or Pen(library(fonts), cell)
+            out += pages.picture(_trimmed(_drawn(list(group), look, pen)), paper)
+    return bytes(out + encoder.end())
+
+
+def _roll(paper: Paper, policy: str) -> bool:
+    if policy not in {"auto", "native", "raster"}:
+        raise DocumentError(f"no policy {policy!r}", hint="There are auto, native and raster.")
+    roll = LANGUAGES[paper.dialect].roll
+    if policy == "native" and not roll:
+        raise Unsupported(
+            f"text for {paper.dialect} is always drawn", hint='Leave the policy "auto", or write the label\'s commands.'
+        )
+    return roll
+
+
+def _trimmed(dots: Dots) -> Dots:
+    """Without the white on the right, which need not be sent."""
+    box = dots.inked()
+    return dots.placed(-(-box[2] // 8) * 8 if box else 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Unprintable:
+    """A character that cannot be printed as itself.
+
+    Attributes:
+        character: The character.
+        name: As Unicode calls it; "U+001B" where it has no name.
+        line: From 1.
+        column: Characters from the line's first, which is 1.
+        drawn: Whether a box with its code point stands for it; else it is left out, or the text is refused.
+        why: In one sentence.
+    """
+
+    character: str
+    name: str
+    line: int
+    column: int
+    drawn: bool
+    why: str
+
+
+def lint(text: str, paper: Paper, policy: Policy = "auto", fonts: Sequence[Path] = ()) -> tuple[Unprintable, ...]:
+    """What of a text cannot be printed as itself, in the order of the text; at most `MAX_FINDINGS`.
+
+    With "auto" and "raster" these are characters that no font has, with "native" those that no code page has; and always control characters.
+
+    Raises:
+        Unsupported: "native", and the language is that of a label printer.
+        DocumentError: An argument or a font of `fonts` is none.
+        DocumentTooLarge: The text has more than `MAX_TEXT` characters.
+    """
+    _roll(paper, policy)
+    return _unprintable(_lines(text), paper, policy, fonts, controls=True)
+
+
+def _unprintable(
+    lines: Sequence[str], paper: Paper, policy: str, fonts: Sequence[Path], *, controls: bool
+) -> tuple[Unprintable, ...]:
+    found: list[Unprintable] = []
+    encoder = native.Encoder(paper)
+    known = library(fonts)
+    for number, line in enumerate(lines, 1):
+        own = policy == "native" or (policy == "auto" and encoder.roll and encoder.prints(line))
+        for at, cluster in clusters(line):
+            for offset, character in enumerate(cluster):
+                drawn = False
+                if _control(character):
+                    if not controls:
+                        continue
+                    why = "It is a control character, and left out."
+                elif invisible(character) or character == "\t":
+                    continue
+                elif own:
+                    if encoder.has(character):
+                        continue
+                    why = "No code page that the printer is sure to have has it."
+                    if bidi.is_right_to_left(character):
+                        why = "It is written from right to left, which the printer does not."
+                elif unicodedata.category(character) == "Zs":
+                    continue
+                elif script(character) and not shapes():
+                    why = "Its script wants shaping: pip install 'rawprint[text]'."
+                elif font_for(known, cluster) or font_for(known, character):
+                    continue
+                else:
+                    drawn, why = True, "No font has it: a box with its code point is drawn."
+                found.append(Unprintable(character, _name(character), number, at + offset + 1, drawn, why))
+                if len(found) == MAX_FINDINGS:
+                    return tuple(found)
+    return tuple(found)
+
+
+def _name(character: str) -> str:
+    return unicodedata.name(character, f"U+{ord(character):04X}")
+
+
+def _named(character: str) -> str:
+    return f"{character!r} (U+{ord(character):04X})"
+
+
+def _checked(align: str) -> str:
     if align not in {"start", "left", "center", "right"}:
         raise DocumentError(f"no way to align {align!r}", hint="There are start, left, center and right.")
-    pen = Pen(library(fonts), cell)
+    return align
+
+
+def _drawn(paragraphs: Sequence[str], look: _Look, pen: Pen) -> Dots:
     lines: list[Dots] = []
     rows = 0
-    for paragraph in _lines(text):
+    for paragraph in paragraphs:
         visible = _without_controls(paragraph)
         base = bidi.base_level(visible)
-        for units in _wrapped(_units(visible, base, pen), width, pen):
-            side = align if align != "start" else ("right" if base else "left")
-            line = _line(units, width, cell, pitch, side, bold, underline, invert)
+        side = look.align if look.align != "start" else ("right" if base else "left")
+        for units in _wrapped(_units(visible, base, pen), look.width, pen):
+            line = _line(units, look, side)
             rows += line.height
             if rows > MAX_ROWS:
                 raise DocumentTooLarge(f"the text becomes more than {MAX_ROWS:,} rows of dots")
@@ -131,14 +307,14 @@ def _drawn(
     return Dots.stacked(lines)
 
 
-def _lines(text: str) -> Iterator[str]:
-    """Paragraphs; the line end at the very end begins none."""
+def _lines(text: str) -> list[str]:
+    """Paragraphs, at least one; the line end at the very end begins none."""
     if len(text) > MAX_TEXT:
         raise DocumentTooLarge(f"the text has {len(text):,} characters, and {MAX_TEXT:,} are taken")
     lines = text.replace("\r\n", "\n").replace("\u2028", "\n").replace("\u2029", "\n").split("\n")
     if len(lines) > 1 and not lines[-1]:
         lines.pop()
-    yield from lines
+    return lines
 
 
 def _control(character: str) -> bool:
@@ -217,16 +393,16 @@ def _joined(units: list[_Unit], pen: Pen) -> list[_Unit]:
 
 
 def _may_break(before: str, after: str) -> bool:
-    """Whether a line may end between the two: behind spaces and hyphens, and in scripts that are written without spaces."""
+    """Whether a line may end between the two: behind spaces, and in scripts that are written without spaces."""
     last, first = before[0], after[0]
-    if last == " " or last == "\t" or last == "\u200b" or last == "\u3000":
+    if last in " \t\u200b\u3000":
         return first not in " \t"
     if last.isascii() and first.isascii():
         return False
     if first in _NOT_FIRST or last in _NOT_LAST:
         return False
     if _ideograph(last) or _ideograph(first):
-        return first != " " and first != "\u00a0" and last != "\u00a0"
+        return first not in " \u00a0" and last != "\u00a0"
     return script(last) in _WITHOUT_SPACES and script(first) == script(last)
 
 
@@ -321,12 +497,11 @@ def _pieces(unit: _Unit, width: int, pen: Pen) -> Iterator[_Unit]:
             unit = _Unit(rest, unit.font, unit.level, unit.script, ink=pen.run(rest, unit.font, bool(unit.level % 2)))
 
 
-def _line(
-    units: list[_Unit], width: int, cell: Cell, pitch: int, side: str, bold: bool, underline: bool, invert: bool
-) -> Dots:
+def _line(units: list[_Unit], look: _Look, side: str) -> Dots:
     """One line as dots: as high as the pitch, and higher where marks need it."""
     from PIL import Image, ImageChops, ImageDraw  # noqa: PLC0415
 
+    width, cell = look.width, look.cell
     units = list(units)
     while units and units[-1].space:
         units.pop()
@@ -337,7 +512,7 @@ def _line(
     above = min((unit.ink.top for unit in units if unit.ink.mask), default=0) + cell.baseline
     above = min(max(-above, 0), cell.height)  # rows above the cell
     below = max((unit.ink.top + unit.ink.mask.height for unit in units if unit.ink.mask), default=0)
-    below = min(max(below + cell.baseline, pitch), pitch + cell.height)
+    below = min(max(below + cell.baseline, look.pitch), look.pitch + cell.height)
     image = Image.new("L", (width, above + below))
     for at in bidi.visual([unit.level for unit in units]):
         ink = units[at].ink
@@ -345,16 +520,16 @@ def _line(
             where = round(x) + ink.left, above + cell.baseline + ink.top
             image.paste(255, (*where, where[0] + ink.mask.width, where[1] + ink.mask.height), ink.mask)
         x += ink.advance
-    if bold:
+    if look.bold:
         for shift in range(1, 1 + max(1, cell.height // 24)):
             moved = Image.new("L", image.size)
             moved.paste(image, (shift, 0))
             image = ImageChops.lighter(image, moved)
     end = min(begin + long, width)
-    if underline and end > begin:
+    if look.underline and end > begin:
         top = above + cell.baseline + max(1, cell.height // 12)
         ImageDraw.Draw(image).rectangle((begin, top, end - 1, top + max(1, cell.height // 12) - 1), fill=255)
-    if invert and end > begin:
+    if look.invert and end > begin:
         box = (begin, 0, end, above + cell.height)
         image.paste(ImageChops.invert(image.crop(box)), box)
     return Dots.of(ImageChops.invert(image).convert("1", dither=Image.Dither.NONE))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from io import BytesIO
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from rawprint.dialects import DIALECTS
@@ -12,10 +13,12 @@ from rawprint.documents.blocks import Block, Cut, Drawer, Image, checked
 from rawprint.documents.dots import Dots
 from rawprint.documents.labels import label
 from rawprint.documents.languages import LANGUAGES, escpos, star
-from rawprint.documents.layout import Act, DotsBand, Grid, TextBand, bands, cells_of, paint, whole, wrapped
+from rawprint.documents.layout import Act, DotsBand, Grid, SpaceBand, TextBand, bands, cells_of, paint, whole, wrapped
 from rawprint.documents.markup import parse_markup
+from rawprint.documents.native import Encoder, Style
 from rawprint.documents.codes import code
 from rawprint.documents.pages import page, picture
+from rawprint.documents.texts import lint
 from rawprint.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -179,11 +182,12 @@ def _height(found: Sequence[Band], paper: Paper, fonts: Sequence[Path]) -> int:
 
 def _roll(found: Sequence[Band], paper: Paper, policy: Policy, fonts: Sequence[Path]) -> Iterator[bytes]:
     grid = Grid.of(paper)
+    encoder = Encoder(paper)
     pending: list[Dots] = []
     last: Band | None = None
     for band in found:
         last = band
-        native = _act(band, paper) if isinstance(band, Act) else _native(band, paper, grid, policy, fonts)
+        native = _act(band, paper) if isinstance(band, Act) else _native(band, paper, grid, policy, fonts, encoder)
         if native is None:
             dots = paint(band, paper, grid, fonts)
             if dots is not None:
@@ -193,6 +197,7 @@ def _roll(found: Sequence[Band], paper: Paper, policy: Policy, fonts: Sequence[P
         pending = []
         yield native
     yield from _pictures(pending, paper)
+    yield encoder.end()
     if not (isinstance(last, Act) and isinstance(last.block, Cut)):
         yield _CUTS[paper.dialect](paper)
 
@@ -203,13 +208,41 @@ def _act(band: Act, paper: Paper) -> bytes:
     return DIALECTS[paper.dialect].drawer[band.block.pin]
 
 
-def _native(band: Band, paper: Paper, grid: Grid, policy: Policy, fonts: Sequence[Path]) -> bytes | None:
+def _native(
+    band: Band, paper: Paper, grid: Grid, policy: Policy, fonts: Sequence[Path], encoder: Encoder
+) -> bytes | None:
     """The printer's own commands for a band; None: it is drawn."""
     if policy == "raster":
         return None
-    if isinstance(band, DotsBand) and policy == "native":
-        return code(band, paper)
+    match band:
+        case DotsBand() if policy == "native":
+            return code(band, paper)
+        case SpaceBand(lines=lines) if lines:
+            return b"\n" * lines
+        case TextBand(cells=cells, size=size) if max(size) <= encoder.most:
+            if all(encoder.prints(line) for cell in cells for line in cell.text.split("\n")):
+                return _text(band, grid, fonts, encoder)
     return None
+
+
+def _text(band: TextBand, grid: Grid, fonts: Sequence[Path], encoder: Encoder) -> bytes:
+    """A band in the printer's own characters, broken into lines as it would be drawn."""
+    wide, high = band.size
+    columns = [wrapped(cell.text, cell.width // wide, grid, fonts) for cell in band.cells]
+    if len(columns) == 1:
+        cell = band.cells[0]
+        return encoder.lines(columns[0], Style(wide, high, cell.bold, band.underline, cell.align))
+    out = bytearray()
+    for line in zip_longest(*columns, fillvalue=""):
+        pieces, at = [], 0
+        for cell, text in zip(band.cells, line, strict=True):
+            free = cell.width - cells_of(text)
+            before = {"center": free // 2, "right": free}.get(cell.align, 0)
+            if text:
+                pieces.append((" " * (cell.at + before - at) + text, cell.bold))
+                at = cell.at + before + cells_of(text)
+        out += encoder.pieces(pieces)
+    return bytes(out)
 
 
 def _pictures(pending: Sequence[Dots], paper: Paper) -> Iterator[bytes]:
@@ -220,6 +253,8 @@ def _pictures(pending: Sequence[Dots], paper: Paper) -> Iterator[bytes]:
     if paper.profile.way == "column":  # in bands of 24 rows, which white in between would make longer
         yield picture(dots, paper)
         return
+    box = dots.inked()
+    dots = dots.placed(-(-box[2] // 8) * 8 if box else 8)  # without the white on the right
     blank = bytes(dots.stride)
     inked = "".join(" " if dots.rows(row, row + 1) == blank else "#" for row in range(dots.height))
     at = 0
@@ -237,6 +272,12 @@ def _pictures(pending: Sequence[Dots], paper: Paper) -> Iterator[bytes]:
 
 def _of_text(number: int, band: TextBand, grid: Grid, paper: Paper, fonts: Sequence[Path]) -> Iterator[Remark]:
     for cell in band.cells:
+        for found in lint(cell.text, paper, fonts=fonts):
+            yield Remark(
+                number,
+                f"{found.character!r} ({found.name}): {found.why}",
+                "Have a font that has it, or write it otherwise.",
+            )
         if len(band.cells) > 1 and len(wrapped(cell.text, cell.width, grid, fonts)) > len(cell.text.split("\n")):
             yield Remark(
                 number,
