@@ -41,42 +41,39 @@ _ZPL = {
 _SAFE = re.compile(r"[A-Za-z0-9 .,:;/?=&%+$#@!*()-]+")
 
 
-def code(band: DotsBand, paper: Paper, x: int = 0, y: int = 0) -> bytes | None:
+def code(band: DotsBand, paper: Paper, at: tuple[int, int] = (0, 0)) -> bytes | None:
     """The printer's own command for the code that a band shows; None: it is no code, or the language has none for it.
 
     Args:
         band: A picture, which may be that of a code.
         paper: What it is printed on.
-        x: Where it stands on a label, dots from the left, with the white at its sides.
-        y: Rows from the top.
+        at: Where it stands on a label with the white around it: dots from the left, rows from the top.
     """
+    x, y = at
     block = band.block
     if isinstance(block, Barcode):
-        data = (
-            block.data
-            if block.kind in {"code39", "itf", "codabar", "code93", "code128"}
-            else bars(block.data, block.kind)[1]
-        )
-        if not _SAFE.fullmatch(data):
+        if not _SAFE.fullmatch(block.data):
             return None
         match paper.dialect:
             case "escpos":
-                return _escpos_barcode(block, band, data, paper)
+                return _escpos_barcode(block, band, paper)
             case "tspl":
-                return _tspl_barcode(block, band, data, paper, x, y)
+                return _tspl_barcode(block, band, paper, at)
             case "zpl":
-                return _zpl_barcode(block, band, data, paper, x, y)
+                return _zpl_barcode(block, band, paper, at)
     if isinstance(block, Qr):
         match paper.dialect:
             case "escpos":
                 return _escpos_qr(block, band)
             case "tspl" if band.module <= 10 and _SAFE.fullmatch(block.data):
-                at = 4 * band.module  # the white around it is ours
-                head = f"QRCODE {x + at},{y + at},{block.level},{band.module},A,0,M2,S7,"
+                white = 4 * band.module  # is ours
+                head = f"QRCODE {x + white},{y + white},{block.level},{band.module},A,0,M2,S7,"
                 return f'{head}"{block.data}"\r\n'.encode("ascii")
             case "zpl" if band.module <= 10 and _SAFE.fullmatch(block.data):
-                at = 4 * band.module
-                return f"^FO{x + at},{y + at}^BQN,2,{band.module}^FD{block.level}A,{block.data}^FS\n".encode("ascii")
+                white = 4 * band.module
+                return f"^FO{x + white},{y + white}^BQN,2,{band.module}^FD{block.level}A,{block.data}^FS\n".encode(
+                    "ascii"
+                )
     return None
 
 
@@ -84,11 +81,11 @@ def _place(align: str) -> bytes:
     return b"\x1ba" + bytes([{"center": 1, "right": 2}.get(align, 0)])
 
 
-def _escpos_barcode(block: Barcode, band: DotsBand, data: str, paper: Paper) -> bytes | None:
+def _escpos_barcode(block: Barcode, band: DotsBand, paper: Paper) -> bytes | None:
     kind = _ESCPOS.get(block.kind)
     if kind is None or not 2 <= band.module <= 6:
         return None
-    body = data.encode("ascii")
+    body = bars(block.data, block.kind)[1].encode("ascii")
     if block.kind == "code128":
         body = b"{B" + body
     height = min(255, paper.dots(block.height_mm))
@@ -111,22 +108,24 @@ def _escpos_qr(block: Qr, band: DotsBand) -> bytes | None:
     return _place(block.align) + b"".join(commands) + _place("left")
 
 
-def _tspl_barcode(block: Barcode, band: DotsBand, data: str, paper: Paper, x: int, y: int) -> bytes | None:
+def _tspl_barcode(block: Barcode, band: DotsBand, paper: Paper, at: tuple[int, int]) -> bytes | None:
     kind = _TSPL.get(block.kind)
     if kind is None:
         return None
-    quiet = (band.dots.width - band.module * len(bars(block.data, block.kind)[0])) // 2
+    modules, data = bars(block.data, block.kind)
+    x, y = at[0] + (band.dots.width - band.module * len(modules)) // 2, at[1]
     height, text = paper.dots(block.height_mm), 1 if block.text else 0
     wide = 3 * band.module if block.kind in {"code39", "itf", "codabar"} else band.module
-    return f'BARCODE {x + quiet},{y},"{kind}",{height},{text},0,{band.module},{wide},"{data}"\r\n'.encode("ascii")
+    return f'BARCODE {x},{y},"{kind}",{height},{text},0,{band.module},{wide},"{data}"\r\n'.encode("ascii")
 
 
-def _zpl_barcode(block: Barcode, band: DotsBand, data: str, paper: Paper, x: int, y: int) -> bytes | None:
+def _zpl_barcode(block: Barcode, band: DotsBand, paper: Paper, at: tuple[int, int]) -> bytes | None:
     command = _ZPL.get(block.kind)
     if command is None or band.module > 10:
         return None
-    quiet = (band.dots.width - band.module * len(bars(block.data, block.kind)[0])) // 2
+    modules, data = bars(block.data, block.kind)
+    x, y = at[0] + (band.dots.width - band.module * len(modules)) // 2, at[1]
     height = paper.dots(block.height_mm)
     bars_command = command.format(height=height, text="Y" if block.text else "N")
     # ^BY stays for the codes that follow, each of which sets its own.
-    return f"^FO{x + quiet},{y}^BY{band.module},3,{height}{bars_command}^FD{data}^FS\n".encode("ascii")
+    return f"^FO{x},{y}^BY{band.module},3,{height}{bars_command}^FD{data}^FS\n".encode("ascii")

@@ -6,16 +6,15 @@ import re
 from typing import TYPE_CHECKING
 
 from rawprint.documents import bidi
-from rawprint.documents.languages import tspl, zpl
-from rawprint.documents.layout import DotsBand, Grid, RuleBand, SpaceBand, TextBand, drawn, paint, rows_of_line, wrapped
 from rawprint.documents.codes import code
+from rawprint.documents.languages import tspl, zpl
+from rawprint.documents.layout import DotsBand, RuleBand, SpaceBand, TextBand, drawn, paint, rows_of_line, wrapped
 from rawprint.documents.pages import picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rawprint.documents.fonts import Path
-    from rawprint.documents.layout import Band, Placed
+    from rawprint.documents.layout import Band, Placed, Setting
     from rawprint.documents.paper import Paper
 
 # What the printer's own fonts have, without what a string or a field would take for something else: TSPL ends its strings with " and
@@ -27,33 +26,34 @@ _WIDE = 12
 _ROWS = {"tspl": 20, "zpl": 18}
 
 
-def label(found: Sequence[Band], paper: Paper, height: int, fonts: Sequence[Path]) -> bytes:
+def label(found: Sequence[Band], height: int, setting: Setting) -> bytes:
     """A whole label of so many rows, from its size to its print command."""
-    body = b"".join(_elements(found, paper, fonts))
+    paper = setting.paper
+    body = b"".join(_elements(found, setting))
     if paper.dialect == "tspl":
         end = b"PRINT 1,1\r\n" + (b"CUT\r\n" if paper.cut != "none" else b"")
         return tspl.begin(paper, height) + body + end
     return zpl.begin(paper, height) + body + b"^XZ\n"
 
 
-def _elements(found: Sequence[Band], paper: Paper, fonts: Sequence[Path]) -> Iterator[bytes]:
-    grid = Grid.of(paper)
+def _elements(found: Sequence[Band], setting: Setting) -> Iterator[bytes]:
+    paper, grid = setting.paper, setting.grid
     y = grid.top
     for band in found:
-        dots = paint(band, paper, grid, fonts)
+        dots = paint(band, setting)
         if dots is None:
             continue
         match band:
             case TextBand():
                 for cell in band.cells:
-                    yield _text(cell, band, paper, grid, y, fonts)
+                    yield _text(cell, band, y, setting)
             case RuleBand(bars=bars) if len(bars) > 2:  # dashes
                 yield picture(dots, paper, 0, y)
             case RuleBand(bars=bars):
                 for left, top, width, high in bars:
                     yield _bar(grid.left + left, y + top, width, high, paper)
             case DotsBand():
-                yield code(band, paper, grid.left + band.x, y) or picture(band.dots, paper, grid.left + band.x, y)
+                yield code(band, paper, (grid.left + band.x, y)) or picture(band.dots, paper, grid.left + band.x, y)
             case SpaceBand():
                 pass
         y += dots.height
@@ -65,31 +65,32 @@ def _bar(x: int, y: int, width: int, height: int, paper: Paper) -> bytes:
     return b"^FO%d,%d^GB%d,%d,%d^FS\n" % (x, y, width, height, min(width, height))
 
 
-def _text(cell: Placed, band: TextBand, paper: Paper, grid: Grid, y: int, fonts: Sequence[Path]) -> bytes:
+def _text(cell: Placed, band: TextBand, y: int, setting: Setting) -> bytes:
     """A cell's lines as the printer's own text, each in its place; or drawn."""
+    paper, grid = setting.paper, setting.grid
     x = grid.left + cell.at * grid.cell
     wide, high = band.size
     if not cell.text.strip():
         return b""
     if grid.cell != _WIDE or not _PLAIN[paper.dialect].fullmatch(cell.text.replace("\n", " ")):
-        return picture(drawn(cell, band, paper, grid, fonts), paper, x, y)
+        return picture(drawn(cell, band, setting), paper, x, y)
     side = cell.align if cell.align != "start" else ("right" if bidi.base_level(cell.text) else "left")
     written = []
-    for number, line in enumerate(wrapped(cell.text, cell.width // wide, grid, fonts)):
+    for number, line in enumerate(wrapped(cell.text, cell.width // wide, setting)):
         long = len(line) * wide
         at = {"center": (cell.width - long) * grid.cell // 2, "right": (cell.width - long) * grid.cell}.get(side, 0)
         top = y + number * rows_of_line(band, grid)
-        written.append(_line(line, x + at, top, band, paper))
+        written.append(_line(line, (x + at, top), band, paper))
         if cell.bold:
-            written.append(_line(line, x + at + 1, top, band, paper))  # a dot thicker
+            written.append(_line(line, (x + at + 1, top), band, paper))  # a dot thicker
         if band.underline and line:
             under = top + 2 * grid.cell * high
             written.append(_bar(x + at, under, long * grid.cell, max(1, grid.cell * high // 8), paper))
     return b"".join(written)
 
 
-def _line(line: str, x: int, y: int, band: TextBand, paper: Paper) -> bytes:
-    wide, high = band.size
+def _line(line: str, at: tuple[int, int], band: TextBand, paper: Paper) -> bytes:
+    (x, y), (wide, high) = at, band.size
     data = line.encode("ascii")
     if not line.strip():
         return b""

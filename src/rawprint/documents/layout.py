@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from rawprint.documents import barcodes, bidi, shaping, texts
@@ -23,7 +23,7 @@ from rawprint.documents.blocks import (
 )
 from rawprint.documents.dots import Dots
 from rawprint.documents.fonts import library
-from rawprint.documents.images import image
+from rawprint.documents.images import MAX_ROWS, image
 from rawprint.documents.languages import LANGUAGES
 from rawprint.documents.shaping import Pen
 from rawprint.documents.texts import draw
@@ -88,6 +88,23 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True)
+class Setting:
+    """What a ticket is set with.
+
+    Attributes:
+        paper: What it is printed on.
+        grid: Where its text stands.
+        fonts: Font files that are tried first.
+        images: Those that its blocks name.
+    """
+
+    paper: Paper
+    grid: Grid
+    fonts: Sequence[Path] = ()
+    images: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Placed:
     """A cell's text in its place: characters from the left, and its width in characters."""
 
@@ -143,19 +160,18 @@ class Act:
 Band: TypeAlias = TextBand | DotsBand | RuleBand | SpaceBand | Act
 
 
-def bands(blocks: Sequence[Block], paper: Paper, images: Mapping[str, bytes], fonts: Sequence[Path] = ()) -> list[Band]:
+def bands(blocks: Sequence[Block], setting: Setting) -> list[Band]:
     """The bands of blocks that `checked` has passed.
 
     Raises:
         DocumentError: Something does not fit, or cannot be what it says; the message names the block, counted from 1.
         DocumentTooLarge: An image is too large.
     """
-    grid = Grid.of(paper)
-    widths = _tables(blocks, grid)
+    widths = _tables(blocks, setting.grid)
     found: list[Band] = []
     for number, block in enumerate(blocks):
         try:
-            found.append(_band(block, widths.get(number, []), paper, grid, images, fonts))
+            found.append(_band(block, widths.get(number, []), setting))
         except DocumentError as error:
             what = f"block {number + 1}, {type(block).__name__.lower()}: {error}"
             if isinstance(error, DocumentTooLarge):
@@ -164,14 +180,8 @@ def bands(blocks: Sequence[Block], paper: Paper, images: Mapping[str, bytes], fo
     return found
 
 
-def _band(
-    block: Block,
-    widths: list[int],
-    paper: Paper,
-    grid: Grid,
-    images: Mapping[str, bytes],
-    fonts: Sequence[Path],
-) -> Band:
+def _band(block: Block, widths: list[int], setting: Setting) -> Band:
+    grid = setting.grid
     match block:
         case Heading(text=text, level=level):
             size = {1: (2, 2), 2: (1, 2)}.get(level, (1, 1))
@@ -184,20 +194,24 @@ def _band(
             return TextBand((Placed(text, 0, grid.columns, align, bold),), size, underline)
         case Columns(cells=cells):
             placed, at = [], 0
-            for cell, width in zip(cells, widths, strict=True):
-                placed.append(Placed(cell.text, at, width, cell.align, cell.bold))
+            for each, width in zip(cells, widths, strict=True):
+                placed.append(Placed(each.text, at, width, each.align, each.bold))
                 at += width + _GAP
             return TextBand(tuple(placed))
         case Line(style=style):
             return _rule(style, grid)
         case Image():
-            return _image(block, paper, grid, images)
+            return _image(block, setting)
         case Barcode():
-            return _barcode(block, paper, grid, fonts)
+            return _barcode(block, setting)
         case Qr():
-            return _qr(block, paper, grid)
+            return _qr(block, setting.paper, grid)
         case Space(lines=lines, mm=mm):
-            return SpaceBand(paper.dots(mm)) if mm is not None else SpaceBand((lines or 1) * grid.pitch, lines or 1)
+            return (
+                SpaceBand(setting.paper.dots(mm))
+                if mm is not None
+                else SpaceBand((lines or 1) * grid.pitch, lines or 1)
+            )
     return Act(block)
 
 
@@ -293,6 +307,7 @@ def _widths(rows: Sequence[tuple[Cell, ...]], columns: int) -> list[int]:
 def _rule(style: str, grid: Grid) -> RuleBand:
     height, thick = 2 * grid.cell, max(1, grid.cell // 6)
     middle = grid.cell - thick // 2
+    bars: tuple[tuple[int, int, int, int], ...]
     match style:
         case "double":
             bars = ((0, middle - thick, grid.width, thick), (0, middle + thick, grid.width, thick))
@@ -308,19 +323,20 @@ def _aligned(width: int, align: str, grid: Grid) -> int:
     return {"center": (grid.width - width) // 2, "right": grid.width - width}.get(align, 0)
 
 
-def _image(block: Image, paper: Paper, grid: Grid, images: Mapping[str, bytes]) -> DotsBand:
-    data = block.data
+def _image(block: Image, setting: Setting) -> DotsBand:
+    data, images, grid = block.data, setting.images, setting.grid
     if block.name:
         if block.name not in images:
             given = ", ".join(sorted(images)[:20]) or "none"
             raise DocumentError(f"there is no image {block.name!r}", hint=f"These were given: {given}.")
         data = images[block.name]
-    on = replace(paper, width=grid.width, height=None)
+    on = replace(setting.paper, width=grid.width, height=None)
     dots = image(data, on, width_mm=block.width_mm, dither=block.dither)
     return DotsBand(dots, _aligned(dots.width, block.align, grid))
 
 
-def _barcode(block: Barcode, paper: Paper, grid: Grid, fonts: Sequence[Path]) -> DotsBand:
+def _barcode(block: Barcode, setting: Setting) -> DotsBand:
+    paper, grid = setting.paper, setting.grid
     modules, text = barcodes.bars(block.data, block.kind)
     quiet = barcodes.QUIET.get(block.kind, barcodes.QUIET_OTHERS)
     count = len(modules) + 2 * quiet
@@ -335,7 +351,7 @@ def _barcode(block: Barcode, paper: Paper, grid: Grid, fonts: Sequence[Path]) ->
     width, height = count * module, paper.dots(block.height_mm)
     dots = Dots(width, height, row * height)
     if block.text:
-        under = draw(text, paper, height=2 * grid.cell, width=width, align="center", fonts=fonts)
+        under = draw(text, paper, height=2 * grid.cell, width=width, align="center", fonts=setting.fonts)
         dots = Dots.stacked([dots, Dots.blank(width, max(1, grid.cell // 4)), under])
     return DotsBand(dots, _aligned(width, block.align, grid), block, module)
 
@@ -376,8 +392,9 @@ def _bits(modules: Sequence[bool], module: int) -> bytes:
 # -- drawing -------------------------------------------------------------------------------------------------
 
 
-def paint(band: Band, paper: Paper, grid: Grid, fonts: Sequence[Path]) -> Dots | None:
+def paint(band: Band, setting: Setting) -> Dots | None:
     """A band as dots, as wide as the paper; None: it is no picture."""
+    paper, grid = setting.paper, setting.grid
     from PIL import Image as Pillow  # noqa: PLC0415
     from PIL import ImageDraw  # noqa: PLC0415
 
@@ -395,15 +412,16 @@ def paint(band: Band, paper: Paper, grid: Grid, fonts: Sequence[Path]) -> Dots |
         case DotsBand(dots=dots, x=x):
             pieces = [(grid.left + x, dots)]
         case TextBand():
-            pieces = [(grid.left + cell.at * grid.cell, drawn(cell, band, paper, grid, fonts)) for cell in band.cells]
+            pieces = [(grid.left + cell.at * grid.cell, drawn(cell, band, setting)) for cell in band.cells]
     picture = Pillow.new("1", (paper.width, max(dots.height for _, dots in pieces)), 1)
     for x, dots in pieces:
         picture.paste(dots.image(), (x, 0))
     return Dots.of(picture)
 
 
-def drawn(cell: Placed, band: TextBand, paper: Paper, grid: Grid, fonts: Sequence[Path]) -> Dots:
+def drawn(cell: Placed, band: TextBand, setting: Setting) -> Dots:
     """A cell's text as dots, as wide as its column."""
+    grid = setting.grid
     wide, high = band.size
     look = texts._Look(
         cell.width * grid.cell,
@@ -413,7 +431,7 @@ def drawn(cell: Placed, band: TextBand, paper: Paper, grid: Grid, fonts: Sequenc
         cell.bold,
         band.underline,
     )
-    return texts._drawn(texts._lines(cell.text), look, Pen(library(fonts), look.cell))
+    return texts._drawn(texts._lines(cell.text), look, Pen(library(setting.fonts), look.cell))
 
 
 def rows_of_line(band: TextBand, grid: Grid) -> int:
@@ -421,18 +439,16 @@ def rows_of_line(band: TextBand, grid: Grid) -> int:
     return max(grid.pitch, 2 * grid.cell * band.size[1])
 
 
-def whole(found: Sequence[Band], paper: Paper, fonts: Sequence[Path]) -> Dots:
+def whole(found: Sequence[Band], setting: Setting) -> Dots:
     """All bands as one picture, as wide as the paper and with its margins.
 
     Raises:
         DocumentTooLarge: It has more rows than are taken.
     """
-    from rawprint.documents.images import MAX_ROWS  # noqa: PLC0415
-
-    grid = Grid.of(paper)
+    paper, grid = setting.paper, setting.grid
     pieces, rows = [Dots.blank(paper.width, grid.top)] if grid.top else [], 2 * grid.top
     for band in found:
-        dots = paint(band, paper, grid, fonts)
+        dots = paint(band, setting)
         if dots is None:
             continue
         rows += dots.height
@@ -443,9 +459,10 @@ def whole(found: Sequence[Band], paper: Paper, fonts: Sequence[Path]) -> Dots:
     return Dots.stacked(pieces)
 
 
-def wrapped(text: str, width: int, grid: Grid, fonts: Sequence[Path]) -> list[str]:
+def wrapped(text: str, width: int, setting: Setting) -> list[str]:
     """The lines that a text is broken into where a line has so many characters, as they are drawn."""
-    pen = Pen(library(fonts), shaping.Cell(grid.cell, 2 * grid.cell))
+    grid = setting.grid
+    pen = Pen(library(setting.fonts), shaping.Cell(grid.cell, 2 * grid.cell))
     lines = []
     for paragraph in texts._lines(text):
         units = texts._units(paragraph, bidi.base_level(paragraph), pen)

@@ -10,13 +10,25 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from rawprint.dialects import DIALECTS
 from rawprint.documents.blocks import Block, Cut, Drawer, Image, checked
+from rawprint.documents.codes import code
 from rawprint.documents.dots import Dots
 from rawprint.documents.labels import label
 from rawprint.documents.languages import LANGUAGES, escpos, star
-from rawprint.documents.layout import Act, DotsBand, Grid, SpaceBand, TextBand, bands, cells_of, paint, whole, wrapped
+from rawprint.documents.layout import (
+    Act,
+    DotsBand,
+    Grid,
+    Setting,
+    SpaceBand,
+    TextBand,
+    bands,
+    cells_of,
+    paint,
+    whole,
+    wrapped,
+)
 from rawprint.documents.markup import parse_markup
 from rawprint.documents.native import Encoder, Style
-from rawprint.documents.codes import code
 from rawprint.documents.pages import page, picture
 from rawprint.documents.texts import lint
 from rawprint.errors import DocumentError
@@ -84,9 +96,10 @@ def ticket(
     if policy not in {"auto", "native", "raster"}:
         raise DocumentError(f"no policy {policy!r}", hint="There are auto, native and raster.")
     blocks = _blocks(content)
-    found = bands(blocks, paper, images, fonts)
+    setting = Setting(paper, Grid.of(paper), fonts, images)
+    found = bands(blocks, setting)
     if LANGUAGES[paper.dialect].roll:
-        return b"".join(_roll(found, paper, policy, fonts))
+        return b"".join(_roll(found, setting, policy))
     *before, last = blocks or (None,)
     for number, block in enumerate(before, 1):
         if isinstance(block, Cut):
@@ -96,10 +109,11 @@ def ticket(
             raise DocumentError(f"block {number}, drawer: label printers open no drawer", hint="Leave it out.")
     if isinstance(last, Cut):
         paper = replace(paper, cut=last.kind)
-    height = _height(found, paper, fonts)
+        setting = replace(setting, paper=paper)
+    dots = _label(found, setting)
     if policy == "native" and paper.dialect in {"tspl", "zpl"}:
-        return label(found, paper, height, fonts)
-    return page(whole(found, paper, fonts), paper)
+        return label(found, paper.height or dots.height, setting)
+    return page(dots, paper)
 
 
 def preview(
@@ -123,11 +137,13 @@ def layout(
     fonts: Sequence[Path] = (),
 ) -> Dots:
     """A ticket as dots, as wide as the paper and as high as it needs, a label as high as it is."""
-    found = bands(_blocks(content), paper, images, fonts)
-    dots = whole(found, paper, fonts)
-    if LANGUAGES[paper.dialect].roll or paper.height is None:
+    setting = Setting(paper, Grid.of(paper), fonts, images)
+    found = bands(_blocks(content), setting)
+    if LANGUAGES[paper.dialect].roll:
+        return whole(found, setting)
+    dots = _label(found, setting)
+    if paper.height is None:
         return dots
-    _height(found, paper, fonts)
     return Dots.stacked([dots, Dots.blank(dots.width, paper.height - dots.height)])
 
 
@@ -143,12 +159,12 @@ def lint_ticket(
     The arguments, and what is raised for what cannot be printed at all, are those of `ticket`.
     """
     blocks = _blocks(content)
-    found = bands(blocks, paper, images, fonts)
+    setting = Setting(paper, Grid.of(paper), fonts, images)
+    found = bands(blocks, setting)
     remarks: list[Remark] = []
-    grid = Grid.of(paper)
     for number, (block, band) in enumerate(zip(blocks, found, strict=True), 1):
         if isinstance(band, TextBand):
-            remarks += _of_text(number, band, grid, paper, fonts)
+            remarks += _of_text(number, band, setting)
         elif isinstance(block, Image) and isinstance(band, DotsBand) and block.width_mm is None:
             width = _width_of(block.data or images[block.name])
             if width > band.dots.width:
@@ -166,30 +182,30 @@ def _blocks(content: Content) -> tuple[Block, ...]:
     return checked(parse_markup(content) if isinstance(content, str) else content)
 
 
-def _height(found: Sequence[Band], paper: Paper, fonts: Sequence[Path]) -> int:
-    """Rows of a label, which its content must fit on."""
-    dots = whole(found, paper, fonts)
+def _label(found: Sequence[Band], setting: Setting) -> Dots:
+    """A label's content, which must fit on it."""
+    dots, paper = whole(found, setting), setting.paper
     if paper.height is not None and dots.height > paper.height:
         raise DocumentError(
             f"the ticket is {paper.mm(dots.height):.1f} mm high with its margins, and the label {paper.mm(paper.height):.1f}",
             hint="Shorten it, take smaller sizes, or name the label's height.",
         )
-    return paper.height or dots.height
+    return dots
 
 
 # -- rolls ---------------------------------------------------------------------------------------------------
 
 
-def _roll(found: Sequence[Band], paper: Paper, policy: Policy, fonts: Sequence[Path]) -> Iterator[bytes]:
-    grid = Grid.of(paper)
+def _roll(found: Sequence[Band], setting: Setting, policy: Policy) -> Iterator[bytes]:
+    paper = setting.paper
     encoder = Encoder(paper)
     pending: list[Dots] = []
     last: Band | None = None
     for band in found:
         last = band
-        native = _act(band, paper) if isinstance(band, Act) else _native(band, paper, grid, policy, fonts, encoder)
+        native = _act(band, paper) if isinstance(band, Act) else _native(band, setting, policy, encoder)
         if native is None:
-            dots = paint(band, paper, grid, fonts)
+            dots = paint(band, setting)
             if dots is not None:
                 pending.append(dots)
             continue
@@ -208,27 +224,25 @@ def _act(band: Act, paper: Paper) -> bytes:
     return DIALECTS[paper.dialect].drawer[band.block.pin]
 
 
-def _native(
-    band: Band, paper: Paper, grid: Grid, policy: Policy, fonts: Sequence[Path], encoder: Encoder
-) -> bytes | None:
+def _native(band: Band, setting: Setting, policy: Policy, encoder: Encoder) -> bytes | None:
     """The printer's own commands for a band; None: it is drawn."""
     if policy == "raster":
         return None
     match band:
         case DotsBand() if policy == "native":
-            return code(band, paper)
+            return code(band, setting.paper)
         case SpaceBand(lines=lines) if lines:
             return b"\n" * lines
         case TextBand(cells=cells, size=size) if max(size) <= encoder.most:
             if all(encoder.prints(line) for cell in cells for line in cell.text.split("\n")):
-                return _text(band, grid, fonts, encoder)
+                return _text(band, setting, encoder)
     return None
 
 
-def _text(band: TextBand, grid: Grid, fonts: Sequence[Path], encoder: Encoder) -> bytes:
+def _text(band: TextBand, setting: Setting, encoder: Encoder) -> bytes:
     """A band in the printer's own characters, broken into lines as it would be drawn."""
     wide, high = band.size
-    columns = [wrapped(cell.text, cell.width // wide, grid, fonts) for cell in band.cells]
+    columns = [wrapped(cell.text, cell.width // wide, setting) for cell in band.cells]
     if len(columns) == 1:
         cell = band.cells[0]
         return encoder.lines(columns[0], Style(wide, high, cell.bold, band.underline, cell.align))
@@ -270,15 +284,15 @@ def _pictures(pending: Sequence[Dots], paper: Paper) -> Iterator[bytes]:
 # -- remarks -------------------------------------------------------------------------------------------------
 
 
-def _of_text(number: int, band: TextBand, grid: Grid, paper: Paper, fonts: Sequence[Path]) -> Iterator[Remark]:
+def _of_text(number: int, band: TextBand, setting: Setting) -> Iterator[Remark]:
     for cell in band.cells:
-        for found in lint(cell.text, paper, fonts=fonts):
+        for found in lint(cell.text, setting.paper, fonts=setting.fonts):
             yield Remark(
                 number,
                 f"{found.character!r} ({found.name}): {found.why}",
                 "Have a font that has it, or write it otherwise.",
             )
-        if len(band.cells) > 1 and len(wrapped(cell.text, cell.width, grid, fonts)) > len(cell.text.split("\n")):
+        if len(band.cells) > 1 and len(wrapped(cell.text, cell.width, setting)) > len(cell.text.split("\n")):
             yield Remark(
                 number,
                 f"{cell.text[:40]!r} is wider than its column of {cell.width} characters, and is broken into lines",
