@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from rawprint.virtual.sheets import codes
-from rawprint.virtual.sheets.label import Label
+from rawprint.virtual.sheets.label import Label, needs
 from rawprint.virtual.sheets.paper import MOST_ROWS, MOST_WIDTH, Canvas, Picture, filled, framed, whole
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ class Cpcl(Label):
     def _rectangle(self, w: list[str], *, flip: bool = False) -> bool:
         """LINE x0 y0 x1 y1 width: slanting ones are not drawn. Its ends are dots of it."""
         left, top, right, bottom, thick = (whole(one) for one in w[1:6])
-        w[5]
+        needs(w, 6)
         if thick < 1 or (left != right and top != bottom):
             return False
         if top == bottom:
@@ -238,7 +238,7 @@ class Cpcl(Label):
 
     def _box(self, w: list[str], _: str) -> bool:  # BOX x0 y0 x1 y1 thick: corners are dots of the box
         left, top, right, bottom, thick = (whole(one) for one in w[1:6])
-        w[5]
+        needs(w, 6)
         wide, tall = right - left + 1, bottom - top + 1
         if wide < 1 or tall < 1 or thick < 1:
             return False

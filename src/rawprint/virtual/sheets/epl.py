@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from rawprint.virtual.sheets import codes
-from rawprint.virtual.sheets.label import Label
+from rawprint.virtual.sheets.label import Label, needs
 from rawprint.virtual.sheets.paper import MOST_ROWS, MOST_WIDTH, Picture, filled, framed, whole
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class Epl(Label):
 
     def _box(self, p: list[str]) -> bool:  # X x,y,thick,right,bottom: corners are dots of the box
         left, top, thick, right, bottom = (whole(one) for one in p[:5])
-        p[4]
+        needs(p, 5)
         width, height = right - left + 1, bottom - top + 1
         if width < 1 or height < 1 or thick < 1:
             return False
@@ -195,7 +195,7 @@ class Epl(Label):
 
     def _code(self, p: list[str]) -> bool:  # b x,y,kind,…,"data"; QR: s = size, e = level
         data = _string(p[-1])
-        p[3]
+        needs(p, 4)
         if p[2].strip().upper() != "Q":
             self._put(codes.box(self.budget, data, 120, 120), p[0], p[1], 0)
             return True

@@ -338,20 +338,21 @@ class EscPos(Roll):
         (count,) = _take(data, at + 2, 1)
         here = at + 3
         for number in range(1, count + 1):
-            here = self._define_columns(b"F" + bytes([number]), data, here, *_words(_take(data, here, 4)), 4)
+            here = self._define_columns(b"F" + bytes([number]), data, here + 4, _words(_take(data, here, 4)))
         return here
 
     def _ram_define_old(self, data: bytes, at: int) -> int:  # GS * x y d…
         x, y = _take(data, at + 2, 2)
-        return self._define_columns(b"*", data, at + 2, x, y, 2)
+        return self._define_columns(b"*", data, at + 4, (x, y))
 
-    def _define_columns(self, key: bytes, data: bytes, here: int, x: int, y: int, head: int) -> int:
+    def _define_columns(self, key: bytes, data: bytes, here: int, eighths: tuple[int, int]) -> int:
+        x, y = eighths
         size = x * y * 8
-        columns = _take(data, here + head, size)
+        columns = _take(data, here, size)
         self.budget.draw(min(x * 8, 2 * MOST_WIDTH), y * 8)
         if size:
             self._stored[key] = Picture.of_columns(columns, x * 8, y)
-        return here + head + size
+        return here + size
 
     def _cutter(self, data: bytes, at: int) -> int:  # GS V m, GS V m n
         (mode,) = _take(data, at + 2, 1)

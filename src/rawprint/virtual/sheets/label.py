@@ -70,3 +70,13 @@ class Label(Printing):
             x - (turned.width if quarters in (1, 2) else 0),
             y - (turned.height if quarters in (2, 3) else 0),
         )
+
+
+def needs(parameters: list[str], count: int) -> None:
+    """Say that a command has so many parameters at least.
+
+    Raises:
+        IndexError: It has fewer.
+    """
+    if len(parameters) < count:
+        raise IndexError(count)

@@ -94,7 +94,7 @@ class Roll(Printing):
         top = len(self._roll.rows)
         tall = max((picture.height for _, picture in self._line), default=0)
         if self._line:
-            across = max(max(at + picture.width for at, picture in self._line), self._at)
+            across = max(self._at, *(at + picture.width for at, picture in self._line))
             left = self._left(across)
             edge = self.margin + self._room
             for at, picture in self._line:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rawprint.virtual.sheets import codes
 from rawprint.virtual.sheets.glyphs import wrapped
-from rawprint.virtual.sheets.label import Label
+from rawprint.virtual.sheets.label import Label, needs
 from rawprint.virtual.sheets.paper import MOST_ROWS, MOST_WIDTH, Picture, decimal, ellipse, filled, framed, whole
 
 if TYPE_CHECKING:
@@ -58,8 +58,31 @@ _TWO_WIDTHS = frozenset({"itf", "code39", "codabar"})
 
 # Set-up that changes no dot (M).
 _SILENT = frozenset(
-    "BLINE OFFSET SPEED DENSITY LIMITFEED SOUND SET NET COUNTRY FORMFEED HOME CUT GAPDETECT BLINEDETECT AUTODETECT "
-    "SELFTEST FEED BACKFEED BACKUP BEEP KILL EOP GAP".split()  # noqa: SIM905  (the manual's words)
+    [
+        "BLINE",
+        "OFFSET",
+        "SPEED",
+        "DENSITY",
+        "LIMITFEED",
+        "SOUND",
+        "SET",
+        "NET",
+        "COUNTRY",
+        "FORMFEED",
+        "HOME",
+        "CUT",
+        "GAPDETECT",
+        "BLINEDETECT",
+        "AUTODETECT",
+        "SELFTEST",
+        "FEED",
+        "BACKFEED",
+        "BACKUP",
+        "BEEP",
+        "KILL",
+        "EOP",
+        "GAP",
+    ]
 )
 
 _BITMAP = re.compile(rb"\s*BITMAP\s+([+-]?\d{1,6}),([+-]?\d{1,6}),(\d{1,6}),(\d{1,6}),([012]),", re.IGNORECASE)
@@ -272,7 +295,7 @@ class Tspl(Label):
     def _put_text(self, p: list[str]) -> None:  # TEXT x,y,"font",rot,xmul,ymul[,align],"content"
         content = _string(p[-1])
         cell, across, down = self._cell(_string(p[2]), p[4], p[5])
-        p[6]  (without it, there is no content)
+        needs(p, 7)
         align = whole(p[6]) if len(p) > 7 else 0
         self._put(self._text(content, cell, across=across, down=down), p[0], p[1], p[3], align)
         self.text.append(content)
@@ -280,7 +303,7 @@ class Tspl(Label):
     def _block(self, p: list[str]) -> None:  # BLOCK x,y,w,h,"font",rot,xmul,ymul[,space[,align[,fit]]],"content"
         content = _string(p[-1])
         cell, across, down = self._cell(_string(p[4]), p[6], p[7])
-        p[8]
+        needs(p, 9)
         space = whole(p[8]) if len(p) > 9 else 0
         align = whole(p[9]) if len(p) > 10 else 0
         width, height = min(max(whole(p[2]), 1), MOST_WIDTH), min(max(whole(p[3]), 1), MOST_ROWS)
@@ -300,7 +323,7 @@ class Tspl(Label):
 
     def _barcode(self, p: list[str]) -> None:  # BARCODE x,y,"type",height,human,rot,narrow,wide[,align],"code"
         code = _string(p[-1])
-        p[8]
+        needs(p, 9)
         kind = _BARCODES.get(_string(p[2]).upper(), _string(p[2]))
         narrow, wide = (min(max(whole(one, 2), 1), 30) for one in p[6:8])
         made = codes.barcode(
@@ -315,7 +338,7 @@ class Tspl(Label):
         self._put(made, p[0], p[1], p[5], whole(p[8]) if len(p) > 9 else 0)
 
     def _qr(self, p: list[str]) -> bool:  # QRCODE x,y,ecc,cell,mode,rot[,model,mask],"data"
-        p[6]
+        needs(p, 7)
         data = _string(p[-1]).encode(self._codec, "replace")
         made = codes.qr(self.budget, data, p[2].strip().upper()[:1], min(max(whole(p[3]), 1), 10))
         if made is None:
