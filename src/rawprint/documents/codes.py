@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rawprint.documents.barcodes import bars
+from rawprint.documents.barcodes import QUIET_QR, bars
 from rawprint.documents.blocks import Barcode, Qr
+from rawprint.documents.dots import Dots
+from rawprint.documents.pages import picture
 
 if TYPE_CHECKING:
     from rawprint.documents.layout import DotsBand
@@ -64,13 +66,13 @@ def code(band: DotsBand, paper: Paper, at: tuple[int, int] = (0, 0)) -> bytes | 
     if isinstance(block, Qr):
         match paper.dialect:
             case "escpos":
-                return _escpos_qr(block, band)
+                return _escpos_qr(block, band, paper)
             case "tspl" if band.module <= 10 and _SAFE.fullmatch(block.data):
-                white = 4 * band.module  # is ours
+                white = QUIET_QR * band.module  # is ours
                 head = f"QRCODE {x + white},{y + white},{block.level},{band.module},A,0,M2,S7,"
                 return f'{head}"{block.data}"\r\n'.encode("ascii")
             case "zpl" if band.module <= 10 and _SAFE.fullmatch(block.data):
-                white = 4 * band.module
+                white = QUIET_QR * band.module
                 return f"^FO{x + white},{y + white}^BQN,2,{band.module}^FD{block.level}A,{block.data}^FS\n".encode(
                     "ascii"
                 )
@@ -93,7 +95,7 @@ def _escpos_barcode(block: Barcode, band: DotsBand, paper: Paper) -> bytes | Non
     return _place(block.align) + look + b"\x1dk%c%c" % (kind, len(body)) + body + b"\n" + _place("left")
 
 
-def _escpos_qr(block: Qr, band: DotsBand) -> bytes | None:
+def _escpos_qr(block: Qr, band: DotsBand, paper: Paper) -> bytes | None:
     data = block.data.encode("utf-8")
     if band.module > 16:
         return None
@@ -105,7 +107,8 @@ def _escpos_qr(block: Qr, band: DotsBand) -> bytes | None:
         b"Q0",
     )
     commands = (b"\x1d(k" + (len(part) + 1).to_bytes(2, "little") + b"1" + part for part in parts)
-    return _place(block.align) + b"".join(commands) + _place("left")
+    white = picture(Dots.blank(8, QUIET_QR * band.module), paper)  # printers leave none above and below
+    return white + _place(block.align) + b"".join(commands) + _place("left") + white
 
 
 def _tspl_barcode(block: Barcode, band: DotsBand, paper: Paper, at: tuple[int, int]) -> bytes | None:

@@ -82,7 +82,7 @@ def _text(cell: Placed, band: TextBand, y: int, setting: Setting) -> bytes:
         top = y + number * rows_of_line(band, grid)
         written.append(_line(line, (x + at, top), band, paper))
         if cell.bold:
-            written.append(_line(line, (x + at + 1, top), band, paper))  # a dot thicker
+            written.append(_line(line, (x + at + wide, top), band, paper))  # a dot thicker
         if band.underline and line:
             under = top + 2 * grid.cell * high
             written.append(_bar(x + at, under, long * grid.cell, max(1, grid.cell * high // 8), paper))

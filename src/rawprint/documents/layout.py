@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from rawprint.documents.paper import Paper
 
 _CELL = 12  # dots of a receipt printer's font A, which is twice as high; the same on labels at 203 dpi
+_PITCH = {
+    "escpos": 30,
+    "star": 32,
+}  # rows that printers feed for a line, unless that is changed: 1/6 inch (APG), 4 mm (SP)
 _MARGIN_MM = 2.0  # labels lie a millimetre off, to any side
 _QR_MM = 30.0
 _GAP = 1  # characters between two cells
@@ -51,12 +55,14 @@ class Grid:
         top: Rows above the first line.
         cell: Dots of a character's cell across; it is twice as high.
         columns: Characters in a line.
+        pitch: Rows from one line to the next.
     """
 
     left: int
     top: int
     cell: int
     columns: int
+    pitch: int
 
     @classmethod
     def of(cls, paper: Paper) -> Grid:
@@ -67,11 +73,11 @@ class Grid:
         """
         if LANGUAGES[paper.dialect].roll:
             columns = paper.width // _CELL
-            grid = cls(0, 0, _CELL, min(paper.profile.columns.get("a", columns), columns))
+            grid = cls(0, 0, _CELL, min(paper.profile.columns.get("a", columns), columns), _PITCH[paper.dialect])
         else:
             margin = paper.dots(_MARGIN_MM)
             cell = max(4, round(_CELL * paper.dpi / 203))
-            grid = cls(margin, margin, cell, (paper.width - 2 * margin) // cell)
+            grid = cls(margin, margin, cell, (paper.width - 2 * margin) // cell, cell * 5 // 2)
         if grid.columns < 1:
             raise DocumentError("the paper is too narrow for text", hint="Name the width of the paper.")
         return grid
@@ -80,11 +86,6 @@ class Grid:
     def width(self) -> int:
         """Dots of a line."""
         return self.cell * self.columns
-
-    @property
-    def pitch(self) -> int:
-        """Rows from one line to the next."""
-        return self.cell * 5 // 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -521,7 +521,7 @@ def _line(units: list[_Unit], look: _Look, side: str) -> Dots:
             image.paste(255, (*where, where[0] + ink.mask.width, where[1] + ink.mask.height), ink.mask)
         x += ink.advance
     if look.bold:
-        for shift in range(1, 1 + max(1, cell.height // 24)):
+        for shift in range(1, 1 + max(1, min(cell.width // 12, cell.height // 24))):
             moved = Image.new("L", image.size)
             moved.paste(image, (shift, 0))
             image = ImageChops.lighter(image, moved)

@@ -292,12 +292,20 @@ def _of_text(number: int, band: TextBand, setting: Setting) -> Iterator[Remark]:
                 f"{found.character!r} ({found.name}): {found.why}",
                 "Have a font that has it, or write it otherwise.",
             )
-        if len(band.cells) > 1 and len(wrapped(cell.text, cell.width, setting)) > len(cell.text.split("\n")):
+        wide = band.size[0]
+        longest = max(_words(cell.text), key=cells_of, default="")
+        if cells_of(longest) * wide > cell.width:
             yield Remark(
                 number,
-                f"{cell.text[:40]!r} is wider than its column of {cell.width} characters, and is broken into lines",
-                f"It needs {cells_of(cell.text)}: give it a width, shorten it, or have fewer columns.",
+                f"{longest[:40]!r} is wider than the {cell.width // wide} characters that are there, and is broken within",
+                f"It needs {cells_of(longest) * wide}: give it a width, shorten it, or have fewer columns.",
             )
+
+
+def _words(text: str) -> list[str]:
+    """What is not broken where there is room: Chinese and Japanese is everywhere."""
+    parts = "".join(each if cells_of(each) < 2 else " " for each in text)
+    return parts.split()
 
 
 def _width_of(data: bytes) -> int:
