@@ -13,6 +13,7 @@ from rawprint.errors import (
     Disconnected,
     JobCanceled,
     RawprintError,
+    UnprintableText,
     WriteStalled,
 )
 from rawprint.status import Reason
@@ -34,6 +35,10 @@ TREE = {
     "JobExpired": ("expired", "RawprintError", None),
     "JournalError": ("journal", "RawprintError", None),
     "JournalTaken": ("journal-taken", "JournalError", None),
+    "DocumentError": ("bad-document", "RawprintError", None),
+    "DocumentTooLarge": ("document-too-large", "DocumentError", None),
+    "DocumentTimeout": ("document-timeout", "DocumentError", "TimeoutError"),
+    "UnprintableText": ("unprintable", "DocumentError", None),
     "Unsettled": ("unsettled", "RawprintError", None),
     "Unsupported": ("unsupported", "RawprintError", None),
 }
@@ -98,3 +103,8 @@ def test_disconnected_and_canceled():
     assert Disconnected("silent", lost=True).lost is True
     assert JobCanceled("canceled").written == 0
     assert JobCanceled("canceled", written=512).written == 512
+
+
+def test_unprintable_text_names_the_characters():
+    assert UnprintableText("two").characters == ()
+    assert UnprintableText("two", characters=["€", "ж"]).characters == ("€", "ж")

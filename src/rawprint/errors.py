@@ -18,7 +18,8 @@ RawprintError
 │  └─ JournalTaken                   journal-taken
 ├─ DocumentError                     bad-document
 │  ├─ DocumentTooLarge               document-too-large
-│  └─ DocumentTimeout (TimeoutError) document-timeout
+│  ├─ DocumentTimeout (TimeoutError) document-timeout
+│  └─ UnprintableText                unprintable      .characters
 ├─ Unsettled                         unsettled
 └─ Unsupported                       unsupported
 
@@ -223,3 +224,17 @@ class DocumentTimeout(DocumentError, TimeoutError):
     """It took too long to be made ready for the printer."""
 
     code = "document-timeout"
+
+
+class UnprintableText(DocumentError):
+    """A text has characters that the printer is not sure to print.
+
+    Attributes:
+        characters: Each of them once.
+    """
+
+    code = "unprintable"
+
+    def __init__(self, message: str, *, hint: str = "", characters: Sequence[str] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.characters = tuple(characters)

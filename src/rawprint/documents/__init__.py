@@ -15,29 +15,68 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rawprint.documents.blocks import (
+        Barcode,
+        Block,
+        Cell,
+        Columns,
+        Cut,
+        Drawer,
+        Heading,
+        Image,
+        Line,
+        Qr,
+        Space,
+        Text,
+    )
     from rawprint.documents.dots import Dots
     from rawprint.documents.images import image
     from rawprint.documents.languages import LANGUAGES
+    from rawprint.documents.markup import escape, format_markup, parse_markup
     from rawprint.documents.pages import page, picture, print_image
     from rawprint.documents.paper import Paper
     from rawprint.documents.pdf_pages import page_count, pdf, print_pdf
     from rawprint.documents.profiles import PROFILES, Profile, profile, profile_names
     from rawprint.documents.receipts import receipt
     from rawprint.documents.rendering import Part, Piece, recall, render, store
+    from rawprint.documents.texts import Unprintable, draw, lint, text
+    from rawprint.documents.tickets import Remark, layout, lint_ticket, preview, ticket
 
 __all__ = [
     "LANGUAGES",
     "PROFILES",
+    "Barcode",
+    "Block",
+    "Cell",
+    "Columns",
+    "Cut",
     "Dots",
+    "Drawer",
+    "Heading",
+    "Image",
+    "Line",
     "Paper",
     "Part",
     "Piece",
     "Profile",
+    "Qr",
+    "Remark",
+    "Space",
+    "Text",
+    "Unprintable",
+    "draw",
+    "escape",
+    "format_markup",
     "image",
+    "layout",
+    "lint",
+    "lint_ticket",
     "page",
     "page_count",
+    "parse_markup",
     "pdf",
     "picture",
+    "preview",
     "print_image",
     "print_pdf",
     "profile",
@@ -46,12 +85,29 @@ __all__ = [
     "receipt",
     "render",
     "store",
+    "text",
+    "ticket",
 ]
 
 _FROM = {
+    "Barcode": "blocks",
+    "Block": "blocks",
+    "Cell": "blocks",
+    "Columns": "blocks",
+    "Cut": "blocks",
+    "Drawer": "blocks",
+    "Heading": "blocks",
+    "Image": "blocks",
+    "Line": "blocks",
+    "Qr": "blocks",
+    "Space": "blocks",
+    "Text": "blocks",
     "Dots": "dots",
     "image": "images",
     "LANGUAGES": "languages",
+    "escape": "markup",
+    "format_markup": "markup",
+    "parse_markup": "markup",
     "page": "pages",
     "picture": "pages",
     "print_image": "pages",
@@ -69,6 +125,15 @@ _FROM = {
     "recall": "rendering",
     "render": "rendering",
     "store": "rendering",
+    "Unprintable": "texts",
+    "draw": "texts",
+    "lint": "texts",
+    "text": "texts",
+    "Remark": "tickets",
+    "layout": "tickets",
+    "lint_ticket": "tickets",
+    "preview": "tickets",
+    "ticket": "tickets",
 }
 
 

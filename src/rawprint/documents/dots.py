@@ -76,16 +76,20 @@ class Dots:
         paper.paste(self.image(), (left, 0))
         return Dots.of(paper)
 
+    def inked(self) -> tuple[int, int, int, int] | None:
+        """Left, top, right and bottom (each behind the last dot) of what is black; None: nothing is."""
+        from PIL import ImageChops  # noqa: PLC0415
+
+        return ImageChops.invert(self.image().convert("L")).getbbox()
+
     def cropped(self, *, sides: bool = True) -> Dots:
         """Without the white around it; at least one dot is left.
 
         Args:
             sides: Whether left and right are cropped, too.
         """
-        from PIL import ImageChops  # noqa: PLC0415
-
         image = self.image()
-        box = ImageChops.invert(image.convert("L")).getbbox()
+        box = self.inked()
         if box is None:
             return Dots.blank(1 if sides else self.width, 1)
         left, top, right, bottom = box
