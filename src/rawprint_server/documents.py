@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import logging
 import os
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -18,13 +19,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from rawprint import DocumentError, JobCanceled, JobState, RawprintError
-from rawprint.documents import Paper, Part
+from rawprint.documents import Paper, Part, Piece
 from rawprint_server import text
 from rawprint_server.fetching import check_url, fetch
 from rawprint_server.messages import BadRequest, ItemOptions, JobView, RawItem
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 
     from rawprint_server.client import Client
     from rawprint_server.config import Config, PrinterConfig
@@ -86,7 +87,7 @@ def _part(item: RawItem, encoding: str, attached: memoryview | None, client: Cli
             return Part("ticket", tuple(item.blocks), given)
     if item.flavor == "file" and item.format in _FILES:
         check_url(item.data or "", client.entry.origin, allowed=client.config.access.fetch)
-        return Part(item.format, Url(item.data), given)
+        return Part(item.format, Url(item.data), given)  # type: ignore[arg-type]
     data = item.to_bytes("utf-8", attached)
     if item.format in _TEXTS:
         try:
@@ -243,7 +244,8 @@ class Documents:
         copies, single = options.copies, False
         while copies and not single:
             copies -= 1
-            async for data, last in self._pages(content, name, client.config, notes):
+            pages = self._pages(content, name, client.config, notes)
+            async for data, last in pages:
                 single = last and number == 0
                 if single:
                     client.fits(len(data) * options.copies)  # before they take up room
@@ -265,7 +267,8 @@ class Documents:
                     if (kept := self._hub.kept(job.id)) is not None:
                         await kept
                 except RawprintError as error:
-                    raise _with_page(error, number, single=single)
+                    _tell_page(error, number, single=single)
+                    raise
         if job is None:
             raise DocumentError("there is nothing on it")
         about.job, about.size = job.id, size
@@ -276,15 +279,17 @@ class Documents:
 
     async def _pages(
         self, content: list[Part], name: str, config: Config, notes: list[str]
-    ) -> AsyncIterator[tuple[bytes, bool]]:
+    ) -> AsyncGenerator[Piece, None]:
         """The pages, and of each whether it is the last."""
         if all(part.kind == "raw" for part in content):
-            yield b"".join(part.data for part in content), True
+            yield Piece(b"".join(part.data for part in content), last=True)
             return
         limits = config.limits
         bounds = {"max_pages": limits.pages, "max_pixels": limits.pixels}
-        async for data, last in self._renderers.pages("render", content, self._hub.paper(name), notes=notes, **bounds):
-            yield data, last
+        request = "render", (content, self._hub.paper(name)), bounds
+        async with aclosing(self._renderers.pages(request, notes=notes)) as pages:
+            async for piece in pages:
+                yield piece
 
 
 async def _fetched(part: Part) -> Part:
@@ -304,8 +309,7 @@ def _page_name(name: str | None, number: int) -> str:
     return f"{name}, page {number}" if name else f"page {number}"
 
 
-def _with_page(error: RawprintError, number: int, *, single: bool) -> RawprintError:
-    """The same error, with the page that it is about."""
+def _tell_page(error: RawprintError, number: int, *, single: bool) -> None:
+    """Adds to an error which page it is about."""
     if not single and number > 1:
         error.args = (f"page {number}: {error.message}", *error.args[1:])
-    return error

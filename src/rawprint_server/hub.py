@@ -41,8 +41,8 @@ from rawprint import (
     parse_address,
 )
 from rawprint_server import heap, messages
-from rawprint_server.documents import paper
 from rawprint_server.config import REFUSED, LimitsConfig, PrinterConfig, seconds, shared
+from rawprint_server.documents import paper
 from rawprint_server.messages import (
     CapabilitiesView,
     Failure,

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from rawprint import JobState, PrinterState, RawprintError
+from rawprint.documents import MAX_BLOCKS, Block
 from rawprint_server import text
 from rawprint_server.access import Grant  # noqa: TC001 - see datetime
 

@@ -13,7 +13,16 @@ from asyncio.subprocess import DEVNULL, PIPE
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from rawprint import BackendMissing, DocumentError, DocumentTimeout, DocumentTooLarge, RawprintError, Unsupported
+from rawprint import (
+    BackendMissing,
+    DocumentError,
+    DocumentTimeout,
+    DocumentTooLarge,
+    RawprintError,
+    UnprintableText,
+    Unsupported,
+)
+from rawprint.documents import Piece
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
@@ -39,7 +48,8 @@ _GRACE = 2.0  # seconds that a process has to do what takes it none
 
 # A worker cannot choose what is raised but from these; another code is a `DocumentError`.
 _ERRORS: dict[str, type[RawprintError]] = {
-    error.code: error for error in (DocumentError, DocumentTooLarge, DocumentTimeout, BackendMissing, Unsupported)
+    error.code: error
+    for error in (DocumentError, UnprintableText, DocumentTooLarge, DocumentTimeout, BackendMissing, Unsupported)
 }
 
 # The worker begins as -m rawprint.documents.worker would, and finds its modules where this process does: -I has it heed neither
@@ -77,7 +87,7 @@ class Renderers:
 
     async def pages(
         self, request: tuple[str, tuple[Any, ...], dict[str, Any]], *, notes: list[str] | None = None
-    ) -> AsyncGenerator[bytes, None]:
+    ) -> AsyncGenerator[Piece, None]:
         """The pages of a document, each made when it is asked for.
 
         A process is held from the first page to the last: who may take long over a page reads them all first, or closes this
@@ -88,7 +98,7 @@ class Renderers:
             notes: Notes that are made with a page are put there before it is yielded.
 
         Yields:
-            The bytes of a page.
+            A page, and whether it is known to be the last.
 
         Raises:
             DocumentTimeout: A page took longer than `page_seconds`; the process was killed.
@@ -249,7 +259,7 @@ class _Worker:
         self._input.write(b"R" + len(request).to_bytes(4, "big"))
         self._input.write(request)
 
-    async def page(self, seconds: float, notes: list[str]) -> bytes | None:
+    async def page(self, seconds: float, notes: list[str]) -> Piece | None:
         """The next page; None: there is no more.
 
         Raises:
@@ -264,9 +274,9 @@ class _Worker:
                 while True:
                     kind, data = await self._frame()
                     match kind:
-                        case b"P":
+                        case b"P" | b"F":
                             self.paused = True
-                            return data
+                            return Piece(data, last=kind == b"F")
                         case b"L":
                             notes += self._strings(data)
                         case b"E":
@@ -332,7 +342,7 @@ class _Worker:
     async def _frame(self) -> tuple[bytes, bytes]:
         head = await self._output.readexactly(5)
         kind, size = head[:1], int.from_bytes(head[1:], "big")
-        if size > (MAX_PAGE if kind == b"P" else _MAX_JSON):
+        if size > (MAX_PAGE if kind in {b"P", b"F"} else _MAX_JSON):
             raise _Died(DocumentTooLarge(f"a page has more than {MAX_PAGE:,} bytes", hint="Print it in parts."))
         return kind, await self._output.readexactly(size)
 

@@ -6,6 +6,7 @@ import base64
 import io
 import random
 import threading
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -64,34 +65,46 @@ def label():
         yield listener
 
 
-@pytest.fixture
-def run(receipt, label, tmp_path):
-    servers = []
+class Run:
+    """A server and its clients, up to `stop`."""
 
-    def run(state=None, limits=LimitsConfig(), access=AccessConfig(origins=(PAGE,)), **printer):
+    def __init__(self, config, state):
+        self._stack = ExitStack()
+        self.server = self._stack.enter_context(RunningServer(config, state))
+
+    def native(self, **options):
+        return self._stack.enter_context(self.server.native(**options))
+
+    def stop(self):
+        self._stack.close()
+
+
+_LIMITS = LimitsConfig()
+_ACCESS = AccessConfig(origins=(PAGE,))
+
+
+@pytest.fixture
+def run(receipt, label):
+    running = []
+
+    def run(state=None, limits=_LIMITS, access=_ACCESS, **printer):
         printers = {
             "Receipt": PrinterConfig(receipt.address, "escpos", width_mm=80, **printer),
             "Label": PrinterConfig(label.address, "tspl", width_mm=100, height_mm=150),
             "Mute": PrinterConfig(receipt.address),
         }
-        server = RunningServer(
-            Config(server=ServerConfig(port=0), printers=printers, limits=limits, access=access), state
-        ).__enter__()
-        servers.append(server)
-        return server
+        config = Config(server=ServerConfig(port=0), printers=printers, limits=limits, access=access)
+        running.append(Run(config, state))
+        return running[-1]
 
     yield run
-    for server in servers:
-        server.__exit__(None, None, None)
+    for each in running:
+        each.stop()
 
 
 def printed(listener):
     with listener.lock:
         return bytes(listener.device.printed)
-
-
-def wait_printed(client, printer, job):
-    return client.print(printer, *job, wait="ended")
 
 
 # -- kinds ---------------------------------------------------------------------------------------------------------
@@ -122,7 +135,10 @@ def test_raw_items_and_documents_in_one_job(run, receipt):
     client = run(cut="partial").native()
     dots = noise(64, 20)
     job = client.print(
-        "Receipt", ["Hello\n", item("image", png(dots)), {"data": "Bye\n"}, item("image", png(dots))], id="one", wait="ended"
+        "Receipt",
+        ["Hello\n", item("image", png(dots)), {"data": "Bye\n"}, item("image", png(dots))],
+        id="one",
+        wait="ended",
     )
     assert job["id"] == "one"
     assert printed(receipt) == b"Hello\n" + picture(dots, ROLL) + b"Bye\n" + picture(dots, ROLL) + b"\n\n\n\n\x1dV\x01"
@@ -162,7 +178,9 @@ def test_copies(run, receipt):
 
 def test_each_page_is_a_job(run, label):
     client = run().native()
-    job = client.print("Label", [{"format": "pdf", "flavor": "attached"}], pdf(4), id="doc", jobName="Labels", wait="ended")
+    job = client.print(
+        "Label", [{"format": "pdf", "flavor": "attached"}], pdf(4), id="doc", jobName="Labels", wait="ended"
+    )
     assert job["id"] == "doc"
     assert [each["id"] for each in client.ask("jobs.list")] == ["doc/1", "doc/2", "doc/3", "doc"]
     assert [each["name"] for each in client.ask("jobs.list")] == [f"Labels, page {number}" for number in (1, 2, 3, 4)]
@@ -187,7 +205,9 @@ def test_the_same_id_prints_once_and_goes_on_where_it_was(run, label, tmp_path):
 def test_it_is_printed_though_its_page_is_gone(run, label):
     server = run()
     client = server.native()
-    client.send("print", attached=pdf(8), printer="Label", data=[{"format": "pdf", "flavor": "attached"}], options={"id": "doc"})
+    client.send(
+        "print", attached=pdf(8), printer="Label", data=[{"format": "pdf", "flavor": "attached"}], options={"id": "doc"}
+    )
     client.ws.close()
     other = server.native()
     other.ask("subscribe")
@@ -212,7 +232,11 @@ def test_canceled_in_its_middle(run, label):
     client = run().native()
     client.ask("subscribe")
     uid = client.send(
-        "print", attached=pdf(40), printer="Label", data=[{"format": "pdf", "flavor": "attached"}], options={"id": "doc"}
+        "print",
+        attached=pdf(40),
+        printer="Label",
+        data=[{"format": "pdf", "flavor": "attached"}],
+        options={"id": "doc"},
     )
     client.job_event("doc/2", "pending")
     assert client.ask("jobs.cancel", id="doc")["state"] in {"canceled", "uncertain"}
@@ -365,7 +389,7 @@ def test_the_end_of_the_server_in_the_midst_of_a_document(run, label, tmp_path):
     data, parts = pdf(30), [{"format": "pdf", "flavor": "attached"}]
     client.send("print", attached=data, printer="Label", data=parts, options={"id": "doc"})
     client.job_event("doc/2", "pending")
-    server.__exit__(None, None, None)
+    server.stop()
     again = run(tmp_path).native()
     again.print("Label", parts, data, id="doc", wait="ended")
     assert label.device.tickets == 30

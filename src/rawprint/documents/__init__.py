@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rawprint.documents.blocks import (
+        MAX_BLOCKS,
         Barcode,
         Block,
         Cell,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LANGUAGES",
+    "MAX_BLOCKS",
     "PROFILES",
     "Barcode",
     "Block",
@@ -99,6 +101,7 @@ _FROM = {
     "Heading": "blocks",
     "Image": "blocks",
     "Line": "blocks",
+    "MAX_BLOCKS": "blocks",
     "Qr": "blocks",
     "Space": "blocks",
     "Text": "blocks",

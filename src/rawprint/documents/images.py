@@ -225,7 +225,9 @@ def _grey(opened: Image) -> Image:
         opened.load()
         return opened
     if "A" in mode or "a" in mode or "transparency" in opened.info:
-        coloured = (opened.convert("LA") if mode == "La" else opened).convert("RGBA")  # Pillow has no way straight there
+        coloured = (opened.convert("LA") if mode == "La" else opened).convert(
+            "RGBA"
+        )  # Pillow has no way straight there
         white = Image.new("L", coloured.size, 255)
         white.paste(coloured.convert("L"), mask=coloured.getchannel("A"))
         return white

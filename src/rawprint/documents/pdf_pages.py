@@ -111,6 +111,16 @@ def print_pdf(source: Source, paper: Paper, **options: Any) -> Iterator[bytes]:
         yield page_of(dots, paper)
 
 
+def chosen_count(source: Source, pages: str | None = None, password: str | None = None) -> int:
+    """How many pages `pdf` gives of a PDF.
+
+    Raises:
+        DocumentError, DocumentTooLarge, BackendMissing: As `pdf`.
+    """
+    with _opened(source, password) as document:
+        return sum(map(len, _chosen(pages, document.count)))
+
+
 def page_count(source: Source, password: str | None = None) -> int:
     """How many pages a PDF has, as it says itself.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from rawprint.documents.images import MAX_PIXELS, image
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rawprint.documents.cache import Cache
     from rawprint.documents.dots import Dots
     from rawprint.documents.paper import Paper
+
+_CUT_THEMSELVES = frozenset({"raw", "ticket"})
 
 Kind = Literal["raw", "image", "pdf", "text", "ticket", "stored"]
 
@@ -84,7 +86,7 @@ def render(
         DocumentError, DocumentTooLarge: A part cannot be printed; from the first step, where more than one is looked at, too.
         BackendMissing: A part needs a package that is not there.
     """
-    makings = [_making(part, paper, note, cache, max_pixels) for part in parts]
+    makings = [_making(part, paper, note, cache, max_pixels, last=part is parts[-1]) for part in parts]
     if (total := sum(making.number for making in makings)) - len(makings) >= max_pages:
         raise DocumentTooLarge(f"a print of {total} pages, and {max_pages} are taken", hint="Print some of the pages.")
     cut = LANGUAGES[paper.dialect].cut(paper)
@@ -95,12 +97,14 @@ def render(
             if number < making.number:
                 yield Piece(b"".join((*done, cut)), last=False)
                 done = []
-    if parts and parts[-1].kind != "raw":
+    if parts and parts[-1].kind not in _CUT_THEMSELVES:
         done.append(cut)
     yield Piece(done[0] if len(done) == 1 else b"".join(done), last=True)
 
 
-def _making(part: Part, paper: Paper, note: Callable[[str], None], cache: Cache | None, max_pixels: int) -> _Making:
+def _making(
+    part: Part, paper: Paper, note: Callable[[str], None], cache: Cache | None, max_pixels: int, *, last: bool
+) -> _Making:
     options = dict(part.options)
     x, y = options.pop("x", None), options.pop("y", None)
     place = None if x is None and y is None else (x or 0, y or 0)
@@ -114,7 +118,8 @@ def _making(part: Part, paper: Paper, note: Callable[[str], None], cache: Cache 
         case "text":
             return _Making(1, _text(part, options, paper, place, note))
         case "ticket":
-            return _Making(1, _ticket(part, options, paper, note))
+            # One in the midst of others has no end of its own, unless it says so itself.
+            return _Making(1, _ticket(part, options, paper if last else replace(paper, cut="none"), note))
         case "stored":
             return _Making(1, _stored(part, paper, place))
     raise DocumentError(f"there are no documents of the kind {part.kind!r}")
@@ -151,9 +156,9 @@ def _image(
 
 
 def _pdf(part: Part, options: dict[str, Any], paper: Paper, place: tuple[int, int] | None) -> _Making:
-    from rawprint.documents.pdf_pages import pdf, selected_pages  # noqa: PLC0415
+    from rawprint.documents.pdf_pages import chosen_count, pdf  # noqa: PLC0415
 
-    count = selected_pages(part.data, options.get("pages"), options.get("password"))
+    count = chosen_count(part.data, options.get("pages"), options.get("password"))
     return _Making(count, (_drawn(dots, paper, place) for dots in pdf(part.data, paper, **options)))
 
 
@@ -162,8 +167,8 @@ def _text(
 ) -> Iterator[bytes]:
     from rawprint.documents.texts import draw, lint, text  # noqa: PLC0415
 
-    for unprintable in lint(part.data, paper, policy=options.get("policy", "auto")):
-        note(str(unprintable))
+    for each in lint(part.data, paper, policy=options.get("policy", "auto")):
+        note(f"line {each.line}, column {each.column}: U+{ord(each.character):04X} {each.name}: {each.why}")
     if place is not None and not LANGUAGES[paper.dialect].roll:
         options.pop("policy", None)
         yield picture(draw(part.data, paper, **options), paper, *place)
@@ -174,8 +179,8 @@ def _text(
 def _ticket(part: Part, options: dict[str, Any], paper: Paper, note: Callable[[str], None]) -> Iterator[bytes]:
     from rawprint.documents.tickets import lint_ticket, ticket  # noqa: PLC0415
 
-    for each in lint_ticket(part.data, paper, **options):
-        note(str(each))
+    for each in lint_ticket(part.data, paper, images=options.get("images", {})):
+        note(f"line {each.block}: {each.message}" + (f" ({each.hint})" if each.hint else ""))
     yield ticket(part.data, paper, **options)
 
 

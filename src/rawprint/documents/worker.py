@@ -8,6 +8,7 @@ it wants no more. The worker, which is not trusted, answers on its standard outp
 so many bytes:
 
     P  a page for the printer
+    F  the last one, where that is known as it is made
     L  notes: a JSON list of strings; they come before the page that is asked for, and count as none
     E  {"code", "message", "hint"}, JSON: the request has failed, and ended
     D  no bytes: the request has ended; also the answer to `S`
@@ -25,6 +26,7 @@ import signal
 import sys
 import threading
 from contextlib import closing, suppress
+from functools import cache
 from importlib import import_module
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -32,13 +34,18 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from rawprint.errors import RawprintError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+
+    from rawprint.documents.cache import Cache
+    from rawprint.documents.paper import Paper
+    from rawprint.documents.rendering import Part, Piece
 
 FUNCTIONS = {
     "image": "rawprint.documents.pages:print_image",
     "pdf": "rawprint.documents.pdf_pages:print_pdf",
+    "render": "rawprint.documents.worker:render",
 }
-"""Name -> what makes it, as "module:function". That returns a page's bytes, or yields them one by one, and among them lists of notes."""
+"""Name -> what makes it, as "module:function". That returns a page's bytes, or yields them or pieces one by one, and among them lists of notes."""
 
 MAX_PAGE = 64 * 1024 * 1024
 """Bytes of a page."""
@@ -108,14 +115,13 @@ def _serve(request: bytes, orders: SimpleQueue[tuple[bytes, bytes]], output: Bin
                     if isinstance(result, list):
                         _write(output, b"L", json.dumps([note[:_NOTE_MOST] for note in result[:_NOTES_MOST]]).encode())
                         continue
-                    if len(result) > MAX_PAGE:
+                    page, last = (result, False) if isinstance(result, bytes) else result
+                    if len(page) > MAX_PAGE:
                         _fail(
-                            output,
-                            "document-too-large",
-                            f"a page has {len(result):,} bytes, and {MAX_PAGE:,} are taken",
+                            output, "document-too-large", f"a page has {len(page):,} bytes, and {MAX_PAGE:,} are taken"
                         )
                         return
-                    _write(output, b"P", result)
+                    _write(output, b"F" if last else b"P", page)
                     break
                 else:
                     break
@@ -131,10 +137,29 @@ def _serve(request: bytes, orders: SimpleQueue[tuple[bytes, bytes]], output: Bin
         _write(output, b"D", b"")
 
 
-def _results(request: bytes) -> Generator[bytes | list[str], None, None]:
+def render(parts: Sequence[Part], paper: Paper, **bounds: Any) -> Iterator[Piece | list[str]]:
+    """`rawprint.documents.render`, with its notes before the piece that they belong to, and this process's memory of pictures."""
+    from rawprint.documents import rendering  # noqa: PLC0415
+
+    notes: list[str] = []
+    for piece in rendering.render(parts, paper, note=notes.append, cache=_pictures(), **bounds):
+        if notes:
+            yield notes.copy()
+            notes.clear()
+        yield piece
+
+
+@cache
+def _pictures() -> Cache:
+    from rawprint.documents.cache import Cache  # noqa: PLC0415
+
+    return Cache()
+
+
+def _results(request: bytes) -> Generator[bytes | Piece | list[str], None, None]:
     name, args, kwargs = pickle.loads(request)  # noqa: S301 - of the parent
     module, function = FUNCTIONS[name].split(":")
-    result: bytes | Iterable[bytes | list[str]] = getattr(import_module(module), function)(*args, **kwargs)
+    result: bytes | Iterable[bytes | Piece | list[str]] = getattr(import_module(module), function)(*args, **kwargs)
     if isinstance(result, bytes):
         yield result
     else:
