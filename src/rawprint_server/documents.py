@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 
     from rawprint_server.client import Client
-    from rawprint_server.config import Config, PrinterConfig
+    from rawprint_server.config import LimitsConfig, PrinterConfig
     from rawprint_server.hub import Hub
     from rawprint_server.messages import JobOptions
     from rawprint_server.methods import About
@@ -241,25 +241,18 @@ class Documents:
         notes: list[str] = []
         number, size, digest = 0, 0, hashlib.sha256()
         job: JobView | None = None
-        copies, single = options.copies, False
-        while copies and not single:
-            copies -= 1
-            pages = self._pages(content, name, client.config, notes)
+        async with aclosing(self._pages(client, name, content, options.copies, notes)) as pages:
             async for data, last in pages:
-                single = last and number == 0
-                if single:
-                    client.fits(len(data) * options.copies)  # before they take up room
-                    data = data * options.copies
                 number += 1
                 size += len(data)
                 digest.update(data)
-                end = last and (single or not copies)
+                single = last and number == 1
                 try:
                     client.charge(data, name)
                     job = self._hub.submit(
                         name,
                         data,
-                        id if end else f"{id}/{number}",
+                        id if last else f"{id}/{number}",
                         job_name=options.job_name if single else _page_name(options.job_name, number),
                         expires=options.expires,
                         priority=options.priority,
@@ -267,7 +260,8 @@ class Documents:
                     if (kept := self._hub.kept(job.id)) is not None:
                         await kept
                 except RawprintError as error:
-                    _tell_page(error, number, single=single)
+                    if number > 1:
+                        error.args = (f"page {number}: {error.message}", *error.args[1:])
                     raise
         if job is None:
             raise DocumentError("there is nothing on it")
@@ -278,13 +272,27 @@ class Documents:
         return msgspec.structs.replace(view, notes=notes) if notes else view
 
     async def _pages(
-        self, content: list[Part], name: str, config: Config, notes: list[str]
+        self, client: Client, name: str, content: list[Part], copies: int, notes: list[str]
     ) -> AsyncGenerator[Piece, None]:
-        """The pages, and of each whether it is the last."""
+        """The pages of all copies, one copy after the other; those of a single page are one piece."""
+        limits = client.config.limits
+        several = False
+        for left in reversed(range(copies)):
+            async with aclosing(self._pages_of_one(name, content, limits, notes)) as pages:
+                async for data, last in pages:
+                    if last and not several:
+                        client.fits(len(data) * copies)  # before they take up room
+                        yield Piece(data * copies, last=True)
+                        return
+                    several = True
+                    yield Piece(data, last=last and not left)
+
+    async def _pages_of_one(
+        self, name: str, content: list[Part], limits: LimitsConfig, notes: list[str]
+    ) -> AsyncGenerator[Piece, None]:
         if all(part.kind == "raw" for part in content):
             yield Piece(b"".join(part.data for part in content), last=True)
             return
-        limits = config.limits
         bounds = {"max_pages": limits.pages, "max_pixels": limits.pixels}
         request = "render", (content, self._hub.paper(name)), bounds
         async with aclosing(self._renderers.pages(request, notes=notes)) as pages:
@@ -307,9 +315,3 @@ def _digest(name: str, copies: int, content: list[Part]) -> bytes:
 
 def _page_name(name: str | None, number: int) -> str:
     return f"{name}, page {number}" if name else f"page {number}"
-
-
-def _tell_page(error: RawprintError, number: int, *, single: bool) -> None:
-    """Adds to an error which page it is about."""
-    if not single and number > 1:
-        error.args = (f"page {number}: {error.message}", *error.args[1:])

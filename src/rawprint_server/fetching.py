@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -87,6 +88,10 @@ async def fetch(url: str) -> bytes:
 def _read(url: str) -> bytes:
     # No proxy: it would resolve the name elsewhere. No credentials: it is not the user who asks.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
-    with opener.open(url, timeout=SECONDS) as answer:
-        data: bytes = answer.read(MAX_BYTES + 1)
+    try:
+        with opener.open(url, timeout=SECONDS) as answer:
+            data: bytes = answer.read(MAX_BYTES + 1)
+    except urllib.error.HTTPError as error:
+        error.close()  # it holds the connection
+        raise
     return data
