@@ -319,6 +319,10 @@ def font(entries, data, kind=b"TrueType", key=b"FontFile2"):
     )
 
 
+def in_its_own_table(data):
+    return data.replace(b"/Root", b"/Prev %d /Root" % data.rindex(b"xref\n0"))
+
+
 def pdfs():
     """(name, bytes)."""
     noise = random.Random(11).randbytes(5000)
@@ -365,7 +369,7 @@ def pdfs():
         "pdf whose trailer is deep": file([b"<< >>"], trailer=b"/X " + b"[" * 10**5),
         # Cross references
         "pdf whose tables are a loop": document(text(b"x"), trailer=b"/Prev 9"),
-        "pdf whose table is its own": (lambda data: data.replace(b"/Root", b"/Prev %d /Root" % data.rindex(b"xref\n0")))(document(text(b"x"))),
+        "pdf whose table is its own": in_its_own_table(document(text(b"x"))),
         "pdf whose table is 10^9 long": document(text(b"x")).replace(b"xref\n0 ", b"xref\n0 999999999"),
         "pdf whose size is 2^31": document(text(b"x")).replace(b"/Size ", b"/Size 214748364"),
         "pdf whose start is behind its end": document(text(b"x")).replace(b"startxref\n", b"startxref\n99999"),

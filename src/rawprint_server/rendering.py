@@ -34,6 +34,7 @@ MAX_REQUEST = 256 * 1024 * 1024
 """Bytes of a request: a document and what it is printed on."""
 
 _MAX_JSON = 256 * 1024  # bytes of an error, and of all notes of a request
+_TEXT = 2000  # characters of a message, a hint or a note
 _BUFFER = 1024 * 1024  # bytes that are read of a worker before they are wanted, or as many again
 _GRACE = 2.0  # seconds that a process has to do what takes it none
 
@@ -342,7 +343,7 @@ class _Worker:
         strings = _json(data)
         if self._notes > _MAX_JSON or not isinstance(strings, list):
             raise _Died
-        return [str(each) for each in strings]
+        return [str(each)[:_TEXT] for each in strings]
 
 
 def _json(data: bytes) -> object:
@@ -358,4 +359,5 @@ def _error_of(data: bytes) -> RawprintError:
     if not isinstance(value, dict):
         raise _Died
     kind = _ERRORS.get(str(value.get("code")), DocumentError)
-    return kind(str(value.get("message", "it cannot be printed")), hint=str(value.get("hint", "")))
+    message, hint = (str(value.get(key) or "")[:_TEXT] for key in ("message", "hint"))
+    return kind(message or "it cannot be printed", hint=hint)

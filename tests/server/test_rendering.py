@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -96,15 +97,16 @@ def test_pages_of_the_real_worker():
 def test_a_worker_is_kept_and_ends_when_nobody_needs_it():
     async def test(renderers):
         first = await pages(renderers, "pid")
+        renderers._idle_seconds = 0.05
         assert await pages(renderers, "pid") == first
-        (worker,) = renderers._idle
+        (worker,) = renderers._workers
         await worker.process.wait()  # by itself, after a moment
         await until(lambda: not renderers._workers)
         assert not renderers._idle
         assert worker.process.returncode == 0  # it was not killed
         assert await pages(renderers, "pid") != first
 
-    assert len(run(test, idle_seconds=0.3)) == 2
+    assert len(run(test)) == 2
 
 
 def test_none_is_started_before_it_is_needed():
@@ -212,7 +214,7 @@ def test_an_error_ends_the_request_alone(request_, kind, text):
         (b"L\x00\x00\x00\x02[]" * 2000 + b"L\x00\x01\x00\x00" + b"[" + b" " * 65534 + b"]") * 8,
         b"D\x00\x00\x00\x01d",
         b"\x80\x04N.",
-        os.urandom(64),
+        random.Random(1).randbytes(64),
     ],
     ids=range(13),
 )
@@ -310,7 +312,7 @@ def test_a_page_that_takes_too_long(name):
         renderers._page_seconds = 0.2
         before = time.monotonic()
         with pytest.raises(DocumentTimeout, match=r"longer than 0\.2 seconds") as caught:
-            await pages(renderers, name)
+            await pages(renderers, name, 0)
         assert time.monotonic() - before < 5
         assert isinstance(caught.value, TimeoutError)
         renderers._page_seconds = PATIENCE
@@ -322,12 +324,12 @@ def test_a_page_that_takes_too_long(name):
 def test_each_page_has_its_own_time():
     async def test(renderers):
         await works(renderers)
-        renderers._page_seconds = 0.3
+        renderers._page_seconds = 1.0
         got = []
         with pytest.raises(DocumentTimeout):  # noqa: PT012
             async for page in renderers.pages(("hang", (3,), {})):
                 got.append(page)
-                await asyncio.sleep(0.15)  # what the reader takes is not the page's time: 3 x 0.15 is more than 0.3
+                await asyncio.sleep(0.4)  # what the reader takes is not the page's time: 3 x 0.4 is more than 1
         assert len(got) == 3
 
     run(test)
@@ -367,8 +369,7 @@ def test_who_is_cancelled_in_the_midst_of_a_start():
             for _ in range(turns % 10):
                 await asyncio.sleep(0)
             task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
+            await asyncio.wait([task])
         await works(renderers)
 
     run(test)
@@ -489,18 +490,15 @@ def test_closed_in_the_midst_of_a_start():
 
 
 @linux
-@pytest.mark.parametrize("doing", ["nothing", "busy", "hang"])
+@pytest.mark.parametrize("doing", ["pid", "busy", "hang"])
 def test_workers_end_when_the_server_is_killed(doing):
     code = f"""if True:
         import asyncio, sys
         from rawprint_server.rendering import Renderers
         async def main():
             renderers = Renderers(1, 60, command={ODD!r})
-            async for page in renderers.pages(("pid", (), {{}})):
+            async for page in renderers.pages(({doing!r}, (), {{}})):
                 print(page.decode(), flush=True)
-            if {doing!r} != "nothing":
-                async for page in renderers.pages(({doing!r}, (), {{}})):
-                    pass
             await asyncio.Event().wait()
         asyncio.run(main())
     """
