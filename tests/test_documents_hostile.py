@@ -99,7 +99,7 @@ def test_images_of_the_most_pixels(monkeypatch):
 
 def test_pdfs():
     outcomes = serve("pdf", hostile.pdfs())
-    assert len(outcomes) > 220
+    assert len(outcomes) > 210
     expect(outcomes, "bad-document", OTHER_THINGS)
     expect(
         outcomes,

@@ -105,6 +105,7 @@ class Renderers:
             worker = await self._take()
             try:
                 worker.ask(data)
+                del data  # which may be large, and the pages many
                 while (page := await worker.page(self._page_seconds, [] if notes is None else notes)) is not None:
                     yield page
             except _Died as died:
@@ -115,6 +116,8 @@ class Renderers:
     async def close(self) -> None:
         """Ends all processes, also those at work: their documents fail, and what comes after does, too."""
         self._closed = True
+        for worker in self._idle:
+            worker.keep()  # its time must not be up in the midst of this
         self._idle.clear()
         while self._tasks:
             await asyncio.wait(self._tasks)
@@ -180,8 +183,9 @@ class Renderers:
 
     async def _end(self, worker: _Worker, *, gently: bool = False) -> None:
         """Ends a process, also where the caller is cancelled meanwhile; that it has ended is waited for, if need be by `close`."""
-        await asyncio.shield(worker.ended(gently=gently))
-        self._workers.discard(worker)
+        ending = worker.ended(gently=gently)
+        ending.add_done_callback(lambda _: self._workers.discard(worker))
+        await asyncio.shield(ending)
 
     async def _why(self, worker: _Worker, died: _Died) -> RawprintError:
         """The error of a worker that can be used no more."""
@@ -203,7 +207,8 @@ class Renderers:
                 "the document is broken in a way that ended the process that was to print it",
                 hint="Save or print it as a PDF or PNG once more.",
             )
-        log.warning("a process for documents was replaced (it ended with %s): %s", code, error.message)
+        how = "was killed" if code is None else f"ended with {code}"
+        log.warning("a process for documents %s, and will be replaced: %s", how, error.message)
         return error
 
 

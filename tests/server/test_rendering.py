@@ -324,12 +324,12 @@ def test_a_page_that_takes_too_long(name):
 def test_each_page_has_its_own_time():
     async def test(renderers):
         await works(renderers)
-        renderers._page_seconds = 1.0
+        renderers._page_seconds = 0.7
         got = []
         with pytest.raises(DocumentTimeout):  # noqa: PT012
             async for page in renderers.pages(("hang", (3,), {})):
                 got.append(page)
-                await asyncio.sleep(0.4)  # what the reader takes is not the page's time: 3 x 0.4 is more than 1
+                await asyncio.sleep(0.3)  # what the reader takes is not the page's time: 3 x 0.3 is more than 0.7
         assert len(got) == 3
 
     run(test)
@@ -461,6 +461,33 @@ def test_closed_in_the_midst_of_a_page():
         await renderers.close()
 
     assert len(run(test)) == 1
+
+
+def test_closed_while_another_is_ended():
+    async def test(renderers):
+        await works(renderers)
+        (worker,) = renderers._idle
+        worker.keep()
+        worker.retire_in(0, renderers._retire)
+        await asyncio.sleep(0)
+        await renderers.close()
+        assert worker.process.returncode is not None
+
+    run(test)
+
+
+def test_a_forgotten_end_is_counted_all_the_same():
+    """Who is cancelled while a process is ended does not keep it in the books."""
+
+    async def test(renderers):
+        await works(renderers)
+        (worker,) = renderers._idle
+        task = asyncio.create_task(renderers._end(worker))
+        await asyncio.sleep(0)
+        task.cancel()
+        await until(lambda: not renderers._workers)
+
+    run(test)
 
 
 def test_closed_between_two_pages():
