@@ -249,11 +249,15 @@ class _Worker:
         return self._ending is None and self.process.returncode is None and not self._output.at_eof()
 
     def ask(self, request: bytes) -> None:
-        """Sends a request, a pickle; what cannot be sent is noticed when a page is waited for."""
+        """Sends a request, a pickle.
+
+        Raises:
+            _Died: The worker has ended; mostly that is noticed when a page is waited for.
+        """
         self.ready = False
         self._notes = 0
-        self._input.write(b"R" + len(request).to_bytes(4, "big"))
-        self._input.write(request)
+        self._send(b"R" + len(request).to_bytes(4, "big"))
+        self._send(request)
 
     async def page(self, seconds: float, notes: list[str]) -> bytes | None:
         """The next page; None: there is no more.
@@ -265,7 +269,7 @@ class _Worker:
         self.paused = False
         try:
             async with asyncio.timeout(seconds):
-                self._input.write(b"N")
+                self._send(b"N")
                 await self._input.drain()
                 while True:
                     kind, data = await self._frame()
@@ -300,7 +304,7 @@ class _Worker:
         self.paused = False
         with suppress(TimeoutError, OSError, asyncio.IncompleteReadError, _Died):
             async with asyncio.timeout(_GRACE):
-                self._input.write(b"S")
+                self._send(b"S")
                 self.ready = await self._frame() == (b"D", b"")
 
     def retire_in(self, seconds: float, then: Any) -> None:
@@ -334,6 +338,11 @@ class _Worker:
         with suppress(RuntimeError, OSError):
             while await self._output.read(_BUFFER):
                 pass
+
+    def _send(self, data: bytes) -> None:
+        if self._input.is_closing():  # where asyncio only says so, uvloop raises what could be anything
+            raise _Died
+        self._input.write(data)
 
     async def _frame(self) -> tuple[bytes, bytes]:
         head = await self._output.readexactly(5)

@@ -30,7 +30,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and /proc")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 
 
-def run(test, workers=1, page_seconds=PATIENCE, command=ODD, **options):
+def run(test, workers=1, page_seconds=PATIENCE, command=ODD, loop=None, **options):
     """Runs `test(renderers)`, closes them, and makes sure that nothing is left of them."""
     children = []
 
@@ -52,7 +52,8 @@ def run(test, workers=1, page_seconds=PATIENCE, command=ODD, **options):
         assert not renderers._workers
         assert all(child.returncode is not None for child in children)
 
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(main())
     gc.collect()  # what was not closed warns
     return children
 
@@ -442,6 +443,39 @@ def test_two_workers_at_once():
             assert await anext(some) == b"\0\0\0\1"
 
     assert len(run(test, workers=2)) == 2
+
+
+@posix
+@pytest.mark.parametrize("way", ["left", "killed", "closed", "late"])
+def test_on_the_faster_loop(way):
+    uvloop = pytest.importorskip("uvloop")
+
+    async def test(renderers):
+        await works(renderers)
+        some = renderers.pages(("hang", (1,), {}))
+        await anext(some)
+        (worker,) = renderers._workers
+        match way:
+            case "left":
+                await some.aclose()
+            case "killed":
+                os.kill(worker.process.pid, signal.SIGKILL)
+                await worker.process.wait()
+                with pytest.raises(DocumentTooLarge):
+                    await anext(some)
+            case "closed":
+                await renderers.close()
+                with pytest.raises(DocumentError, match="the server is ending"):
+                    await anext(some)
+                return
+            case "late":
+                renderers._page_seconds = 0.1
+                with pytest.raises(DocumentTimeout):
+                    await anext(some)
+                renderers._page_seconds = PATIENCE
+        await works(renderers)
+
+    run(test, loop=uvloop.new_event_loop)
 
 
 # -- the end -----------------------------------------------------------------------------------------------------
