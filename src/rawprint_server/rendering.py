@@ -43,6 +43,7 @@ MAX_REQUEST = 256 * 1024 * 1024
 """Bytes of a request: a document and what it is printed on."""
 
 _MAX_JSON = 256 * 1024  # bytes of an error, and of all notes of a request
+_TEXT = 2000  # characters of a message, a hint or a note
 _BUFFER = 1024 * 1024  # bytes that are read of a worker before they are wanted, or as many again
 _GRACE = 2.0  # seconds that a process has to do what takes it none
 
@@ -114,6 +115,7 @@ class Renderers:
             worker = await self._take()
             try:
                 worker.ask(data)
+                del data  # which may be large, and the pages many
                 while (page := await worker.page(self._page_seconds, [] if notes is None else notes)) is not None:
                     yield page
             except _Died as died:
@@ -124,6 +126,8 @@ class Renderers:
     async def close(self) -> None:
         """Ends all processes, also those at work: their documents fail, and what comes after does, too."""
         self._closed = True
+        for worker in self._idle:
+            worker.keep()  # its time must not be up in the midst of this
         self._idle.clear()
         while self._tasks:
             await asyncio.wait(self._tasks)
@@ -189,8 +193,9 @@ class Renderers:
 
     async def _end(self, worker: _Worker, *, gently: bool = False) -> None:
         """Ends a process, also where the caller is cancelled meanwhile; that it has ended is waited for, if need be by `close`."""
-        await asyncio.shield(worker.ended(gently=gently))
-        self._workers.discard(worker)
+        ending = worker.ended(gently=gently)
+        ending.add_done_callback(lambda _: self._workers.discard(worker))
+        await asyncio.shield(ending)
 
     async def _why(self, worker: _Worker, died: _Died) -> RawprintError:
         """The error of a worker that can be used no more."""
@@ -212,7 +217,8 @@ class Renderers:
                 "the document is broken in a way that ended the process that was to print it",
                 hint="Save or print it as a PDF or PNG once more.",
             )
-        log.warning("a process for documents was replaced (it ended with %s): %s", code, error.message)
+        how = "was killed" if code is None else f"ended with {code}"
+        log.warning("a process for documents %s, and will be replaced: %s", how, error.message)
         return error
 
 
@@ -253,11 +259,15 @@ class _Worker:
         return self._ending is None and self.process.returncode is None and not self._output.at_eof()
 
     def ask(self, request: bytes) -> None:
-        """Sends a request, a pickle; what cannot be sent is noticed when a page is waited for."""
+        """Sends a request, a pickle.
+
+        Raises:
+            _Died: The worker has ended; mostly that is noticed when a page is waited for.
+        """
         self.ready = False
         self._notes = 0
-        self._input.write(b"R" + len(request).to_bytes(4, "big"))
-        self._input.write(request)
+        self._send(b"R" + len(request).to_bytes(4, "big"))
+        self._send(request)
 
     async def page(self, seconds: float, notes: list[str]) -> Piece | None:
         """The next page; None: there is no more.
@@ -269,7 +279,7 @@ class _Worker:
         self.paused = False
         try:
             async with asyncio.timeout(seconds):
-                self._input.write(b"N")
+                self._send(b"N")
                 await self._input.drain()
                 while True:
                     kind, data = await self._frame()
@@ -304,7 +314,7 @@ class _Worker:
         self.paused = False
         with suppress(TimeoutError, OSError, asyncio.IncompleteReadError, _Died):
             async with asyncio.timeout(_GRACE):
-                self._input.write(b"S")
+                self._send(b"S")
                 self.ready = await self._frame() == (b"D", b"")
 
     def retire_in(self, seconds: float, then: Any) -> None:
@@ -339,6 +349,11 @@ class _Worker:
             while await self._output.read(_BUFFER):
                 pass
 
+    def _send(self, data: bytes) -> None:
+        if self._input.is_closing():  # where asyncio only says so, uvloop raises what could be anything
+            raise _Died
+        self._input.write(data)
+
     async def _frame(self) -> tuple[bytes, bytes]:
         head = await self._output.readexactly(5)
         kind, size = head[:1], int.from_bytes(head[1:], "big")
@@ -352,7 +367,7 @@ class _Worker:
         strings = _json(data)
         if self._notes > _MAX_JSON or not isinstance(strings, list):
             raise _Died
-        return [str(each) for each in strings]
+        return [str(each)[:_TEXT] for each in strings]
 
 
 def _json(data: bytes) -> object:
@@ -368,4 +383,5 @@ def _error_of(data: bytes) -> RawprintError:
     if not isinstance(value, dict):
         raise _Died
     kind = _ERRORS.get(str(value.get("code")), DocumentError)
-    return kind(str(value.get("message", "it cannot be printed")), hint=str(value.get("hint", "")))
+    message, hint = (str(value.get(key) or "")[:_TEXT] for key in ("message", "hint"))
+    return kind(message or "it cannot be printed", hint=hint)

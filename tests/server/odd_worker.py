@@ -24,14 +24,15 @@ def told(folder, pages):
         open(os.path.join(folder, "end"), "w").close()
 
 
-def hang(pages=0):
+def hang(pages=None):
     import threading
 
-    yield from count(pages)
+    yield from [pid()] if pages is None else count(pages)
     threading.Event().wait()
 
 
-def busy():
+def busy(pages=1):
+    yield from [pid()] * pages
     while True:
         pass
 

@@ -59,7 +59,7 @@ def pdf(
 ) -> Iterator[Dots]:
     """The pages of a PDF as dots of a printer, each rendered when it is asked for; nothing is read before the first is.
 
-    Filled-in forms are printed, and annotations that are meant to be. What is drawn in colour becomes grey, and then black or
+    Several threads may do this, one page is rendered at a time. Filled-in forms are printed, and annotations that are meant to be. What is drawn in colour becomes grey, and then black or
     white by `dither`: "threshold" by default, as nearly all that is printed of PDFs is text, lines and codes, whose edges would be
     frayed by dithering, and a scanner would not read them. Pages with photographs want "floyd-steinberg".
 
