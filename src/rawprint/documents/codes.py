@@ -11,7 +11,7 @@ from rawprint.documents.dots import Dots
 from rawprint.documents.pages import picture
 
 if TYPE_CHECKING:
-    from rawprint.documents.layout import DotsBand
+    from rawprint.documents.layouts import DotsBand
     from rawprint.documents.paper import Paper
 
 # GS k m: HOP, PY. UPC-E is left out: printers want the six digits, or all twelve.

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from rawprint.documents import bidi
 from rawprint.documents.codes import code
 from rawprint.documents.languages import tspl, zpl
-from rawprint.documents.layout import DotsBand, RuleBand, SpaceBand, TextBand, drawn, paint, rows_of_line, wrapped
+from rawprint.documents.layouts import DotsBand, RuleBand, SpaceBand, TextBand, drawn, paint, rows_of_line, wrapped
 from rawprint.documents.pages import picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rawprint.documents.layout import Band, Placed, Setting
+    from rawprint.documents.layouts import Band, Placed, Setting
     from rawprint.documents.paper import Paper
 
 # What the printer's own fonts have, without what a string or a field would take for something else: TSPL ends its strings with " and

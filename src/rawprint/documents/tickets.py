@@ -14,7 +14,7 @@ from rawprint.documents.codes import code
 from rawprint.documents.dots import Dots
 from rawprint.documents.labels import label
 from rawprint.documents.languages import LANGUAGES, escpos, star
-from rawprint.documents.layout import (
+from rawprint.documents.layouts import (
     Act,
     DotsBand,
     Grid,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rawprint.documents.fonts import Path
-    from rawprint.documents.layout import Band
+    from rawprint.documents.layouts import Band
     from rawprint.documents.paper import Paper
 
 Policy: TypeAlias = Literal["auto", "native", "raster"]

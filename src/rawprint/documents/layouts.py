@@ -77,7 +77,8 @@ class Grid:
         else:
             margin = paper.dots(_MARGIN_MM)
             cell = max(4, round(_CELL * paper.dpi / 203))
-            grid = cls(margin, margin, cell, (paper.width - 2 * margin) // cell, cell * 5 // 2)
+            columns = (paper.width - 2 * margin) // cell
+            grid = cls((paper.width - columns * cell) // 2, margin, cell, columns, cell * 5 // 2)
         if grid.columns < 1:
             raise DocumentError("the paper is too narrow for text", hint="Name the width of the paper.")
         return grid
