@@ -274,7 +274,9 @@ def _add_simulate(commands: Any) -> None:
     )
     parser.add_argument("--baud", type=int, metavar="N", help="with --pty: at another speed both ends get garbage")
     parser.add_argument("--control", metavar="HOST:PORT", help="an HTTP port for faults and for what was received")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="write what is received and printed here")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="write here what is received and printed, and each ticket as a PNG"
+    )
     parser.add_argument("--reason", action="append", default=[], metavar="R", help="such as media-empty; repeatable")
     parser.add_argument("--clone", default="", metavar="NAME", choices=("", *CLONES), help="behave like a bad clone")
     parser.add_argument("--buffer", type=int, default=8192, metavar="BYTES", help="receive buffer (default 8192)")

@@ -22,7 +22,7 @@ _FONTS = {
     "0": (8, 9),
     "1": (16, 48),
     "2": (20, 12),
-    "4": (32, 47),
+    "4": (24, 47),
     "5": (12, 24),
     "6": (28, 27),
     "7": (12, 24),
@@ -203,6 +203,7 @@ class Cpcl(Label):
         return end
 
     def _hexadecimal(self, w: list[str], _: str) -> bool:  # EG width height x y data
+        needs(w, 5)
         row_bytes, rows, x, y = (whole(one) for one in w[1:5])
         digits = "".join(w[5:])
         if row_bytes < 0 or rows < 0 or len(digits) != row_bytes * rows * 2:
@@ -216,8 +217,8 @@ class Cpcl(Label):
 
     def _rectangle(self, w: list[str], *, flip: bool = False) -> bool:
         """LINE x0 y0 x1 y1 width: slanting ones are not drawn. Its ends are dots of it."""
-        left, top, right, bottom, thick = (whole(one) for one in w[1:6])
         needs(w, 6)
+        left, top, right, bottom, thick = (whole(one) for one in w[1:6])
         if thick < 1 or (left != right and top != bottom):
             return False
         if top == bottom:
@@ -237,8 +238,8 @@ class Cpcl(Label):
         return self._rectangle(w, flip=True)
 
     def _box(self, w: list[str], _: str) -> bool:  # BOX x0 y0 x1 y1 thick: corners are dots of the box
-        left, top, right, bottom, thick = (whole(one) for one in w[1:6])
         needs(w, 6)
+        left, top, right, bottom, thick = (whole(one) for one in w[1:6])
         wide, tall = right - left + 1, bottom - top + 1
         if wide < 1 or tall < 1 or thick < 1:
             return False

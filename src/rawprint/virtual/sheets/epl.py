@@ -154,8 +154,8 @@ class Epl(Label):
         self.canvas.flip(*self._area(p))
 
     def _box(self, p: list[str]) -> bool:  # X x,y,thick,right,bottom: corners are dots of the box
-        left, top, thick, right, bottom = (whole(one) for one in p[:5])
         needs(p, 5)
+        left, top, thick, right, bottom = (whole(one) for one in p[:5])
         width, height = right - left + 1, bottom - top + 1
         if width < 1 or height < 1 or thick < 1:
             return False

@@ -102,8 +102,8 @@ class EscPos(Roll):
         self._code_pages = dict(CODE_PAGES if code_pages is None else code_pages)
         for codec in self._code_pages.values():
             try:
-                b"".decode(codec)
-            except LookupError as error:
+                b" ".decode(codec, "replace")
+            except (LookupError, ValueError) as error:
                 raise ValueError(f"Python has no code page {codec!r}") from error
         self._stored: dict[bytes, Picture] = {}  # in NV memory (N), RAM (D): what ESC @ leaves
         self._initialize()
@@ -452,8 +452,8 @@ class EscPos(Roll):
     def _graphics_block(self, block: bytes) -> bool:
         function = block[1] if block[0] == 48 else -1
         if function == 112:  # store: a bx by c xL xH yL yH d…
-            tone, across, down, colour = block[2:6]
             x, y = _words(block[6:10])
+            tone, across, down, colour = block[2:6]
             row_bytes = (x + 7) // 8
             if tone != 48 or across not in (1, 2) or down not in (1, 2) or colour != 49:
                 return False

@@ -196,6 +196,10 @@ class Budget:
     """What one job may still draw, so that hostile bytes end in a `ValueError` and not in a busy hour."""
 
     def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin a new job."""
         self._dots = _MOST_DOTS
         self._rows = MOST_ROWS
         self._sheets = MOST_SHEETS
@@ -311,6 +315,17 @@ class Printing:
         self.done: list[Sheet] = []
         self.text: list[str] = []
         self.unknown: list[bytes] = []
+
+    def job(self, data: bytes) -> list[Sheet]:
+        """Print a job, on a printer that stays on, and return what came out; a sheet may be in it yet.
+
+        Raises:
+            ValueError: It is larger than any printer takes; then the printer is of no more use.
+        """
+        self.budget.renew()
+        self.run(data)
+        done, self.done = self.done, []
+        return done
 
     def run(self, data: bytes) -> None:
         """Print a job, or the next part of it, which ends with a command's end.

@@ -92,8 +92,8 @@ class Star(Roll):
         self._code_pages = dict(_CODE_PAGES if code_pages is None else code_pages)
         for codec in self._code_pages.values():
             try:
-                b"".decode(codec)
-            except LookupError as error:
+                b" ".decode(codec, "replace")
+            except (LookupError, ValueError) as error:
                 raise ValueError(f"Python has no code page {codec!r}") from error
         self._initialize()
 

@@ -255,6 +255,7 @@ class Tspl(Label):
         self.canvas.clear(*self._area(p))
 
     def _box(self, p: list[str]) -> bool:  # corners are dots of the box; rounded ones are drawn square
+        needs(p, 5)
         left, top, right, bottom, thick = (whole(one) for one in p[:5])
         width, height = right - left + 1, bottom - top + 1
         if width < 1 or height < 1 or thick < 1:
