@@ -6,6 +6,8 @@ import dataclasses
 import io
 import os
 import pathlib
+import subprocess
+import sys
 
 import barcode
 import msgspec
@@ -525,6 +527,13 @@ def test_barcodes_say_what_they_shall(block, dialect, policy):
         assert code(block.data, **options.get(block.kind, {})).build() == [modules]
 
 
+def test_what_the_printer_s_own_barcode_cannot_is_drawn():
+    paper = paper_of("escpos", 58)
+    for block in (b.Barcode("1" * 24), b.Barcode("1", height_mm=40), b.Barcode("04252614", "upce"), b.Barcode("a~b")):
+        assert b"\x1dk" not in documents.ticket([block], paper, policy="native")
+    assert b"\x1dk" in documents.ticket([b.Barcode("1" * 8)], paper, policy="native")
+
+
 def test_codes_that_python_barcode_has_not():
     # Wikipedia's examples, checked by hand against the symbologies' tables.
     assert barcodes.bars("425261", "upce") == ("101001110100100110111001001101101011110011001010101", "04252614")
@@ -716,6 +725,19 @@ def test_how_it_looks(name):
     other = PIL.ImageChops.difference(reference, dots.image().convert("L"))
     # FreeType's releases differ by a dot here and there.
     assert other.histogram()[255] <= reference.histogram()[0] * 0.02
+
+
+def test_what_need_not_be_there_is_imported_late():
+    code = "import sys, rawprint.documents.tickets; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "msgspec" in loaded
+    assert not {"PIL", "qrcode", "barcode", "escpos", "uharfbuzz", "rawprint.virtual"} & set(loaded)
+
+
+def test_every_name_is_there():
+    for name in documents.__all__:
+        assert getattr(documents, name)
+    assert sorted(documents.__all__) == sorted(documents._FROM)
 
 
 def test_the_readme_shows_what_there_is():
