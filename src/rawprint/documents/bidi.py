@@ -6,7 +6,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _MAX_DEPTH = 125  # BD2
 _ISOLATES = frozenset({"LRI", "RLI", "FSI"})
@@ -54,8 +54,11 @@ def levels(text: str, base: int) -> list[int]:
     kinds = [unicodedata.bidirectional(each) or "L" for each in text]
     found, resolved = _explicit(kinds, base)
     embedded = tuple(found)
-    for sequence in _sequences(kinds, embedded):
-        _resolve(text, kinds, resolved, embedded, found=found, sequence=sequence, base=base)
+    kept = [at for at, kind in enumerate(kinds) if kind not in _REMOVED]
+    borders = [base, *(embedded[at] for at in kept), base]
+    around = {at: (borders[order], borders[order + 2]) for order, at in enumerate(kept)}
+    for sequence in _sequences(kinds, embedded, kept):
+        _resolve(text, kinds, resolved, embedded, found=found, sequence=sequence, around=around, base=base)
     before = base
     for at, kind in enumerate(kinds):
         if kind in _REMOVED:
@@ -76,7 +79,7 @@ def levels(text: str, base: int) -> list[int]:
 
 def _explicit(kinds: Sequence[str], base: int) -> tuple[list[int], list[str]]:
     """X1 to X8."""
-    ends = _isolate_ends(kinds)
+    strong = _first_strong(kinds, _isolate_ends(kinds)) if "FSI" in kinds else []
     stack: list[tuple[int, str, bool]] = [(base, "", False)]
     lost_isolates = lost_embeddings = isolates = 0
     found, resolved = [base] * len(kinds), list(kinds)
@@ -85,7 +88,7 @@ def _explicit(kinds: Sequence[str], base: int) -> tuple[list[int], list[str]]:
         if kind in _EMBEDS or kind in _ISOLATES:
             right = kind in {"RLE", "RLO", "RLI"}
             if kind == "FSI":
-                right = _first_strong(kinds, at + 1, ends.get(at, len(kinds)))
+                right = strong[at + 1] in {"R", "AL"}
             deeper = (level + 1) | 1 if right else (level + 2) & ~1
             found[at] = level
             if kind in _ISOLATES and override:
@@ -139,22 +142,22 @@ def _isolate_ends(kinds: Sequence[str]) -> dict[int, int]:
     return ends
 
 
-def _first_strong(kinds: Sequence[str], first: int, last: int) -> bool:
-    depth = 0
-    for at in range(first, last):
+def _first_strong(kinds: Sequence[str], ends: Mapping[int, int]) -> list[str]:
+    """For each place the first strong character from there to the end of the isolate it is in, or "" (P2, P3)."""
+    found = [""] * (len(kinds) + 1)
+    for at in range(len(kinds) - 1, -1, -1):
         kind = kinds[at]
-        if kind in _ISOLATES:
-            depth += 1
-        elif kind == "PDI":
-            depth = max(depth - 1, 0)
-        elif not depth and kind in {"L", "R", "AL"}:
-            return kind != "L"
-    return False
+        if kind in {"L", "R", "AL"}:
+            found[at] = kind
+        elif kind in _ISOLATES:
+            found[at] = found[ends[at] + 1] if at in ends else ""
+        elif kind != "PDI":
+            found[at] = found[at + 1]
+    return found
 
 
-def _sequences(kinds: Sequence[str], found: Sequence[int]) -> list[list[int]]:
+def _sequences(kinds: Sequence[str], found: Sequence[int], kept: Sequence[int]) -> list[list[int]]:
     """Isolating run sequences (BD13), without what X9 removes."""
-    kept = [at for at, kind in enumerate(kinds) if kind not in _REMOVED]
     runs: list[list[int]] = []
     for at in kept:
         if runs and found[runs[-1][-1]] == found[at]:
@@ -183,15 +186,13 @@ def _resolve(
     *,
     found: list[int],
     sequence: Sequence[int],
+    around: Mapping[int, tuple[int, int]],
     base: int,
 ) -> None:
     """W1 to W7, N0 to N2, I1 and I2, for one sequence."""
     level = embedded[sequence[0]]
     first, last = sequence[0], sequence[-1]
-    before = next((embedded[at] for at in range(first - 1, -1, -1) if kinds[at] not in _REMOVED), base)
-    after = base
-    if kinds[last] not in _ISOLATES:
-        after = next((embedded[at] for at in range(last + 1, len(kinds)) if kinds[at] not in _REMOVED), base)
+    before, after = around[first][0], base if kinds[last] in _ISOLATES else around[last][1]
     start = "R" if max(level, before) % 2 else "L"
     end = "R" if max(level, after) % 2 else "L"
     types = [resolved[at] for at in sequence]
@@ -236,11 +237,11 @@ def _weak(types: list[str], start: str) -> None:
         types[at] = kind
     types[:] = ["R" if kind == "AL" else kind for kind in types]
     for at in range(1, len(types) - 1):  # W4
-        around = types[at - 1]
-        if around == types[at + 1] and (
-            (types[at] in {"ES", "CS"} and around == "EN") or (types[at] == "CS" and around == "AN")
+        left = types[at - 1]
+        if left == types[at + 1] and (
+            (types[at] in {"ES", "CS"} and left == "EN") or (types[at] == "CS" and left == "AN")
         ):
-            types[at] = around
+            types[at] = left
     at = 0
     while at < len(types):  # W5
         if types[at] != "ET":

@@ -23,6 +23,9 @@ MAX_CELLS = 12
 MAX_IMAGE = 8 * 1024 * 1024
 """Bytes of an image's file, and of all files of a ticket."""
 
+MAX_PICTURES = 100
+"""Images, barcodes and QR codes of a ticket: each costs up to a second."""
+
 Align: TypeAlias = Literal["start", "left", "center", "right"]
 """Where something stands; "start" is the side at which its text begins: the right one for Arabic and Hebrew."""
 
@@ -177,9 +180,9 @@ def checked(blocks: Iterable[Block]) -> tuple[Block, ...]:
 
     Raises:
         DocumentError: One of them is not; the message names it, counted from 1.
-        DocumentTooLarge: There are more than `MAX_BLOCKS`, or the images have more than `MAX_IMAGE` bytes.
+        DocumentTooLarge: There are more than `MAX_BLOCKS` or `MAX_PICTURES`, or the images have more than `MAX_IMAGE` bytes.
     """
-    given, images = [], 0
+    given, images, pictures = [], 0, 0
     for number, block in enumerate(blocks, 1):
         if number > MAX_BLOCKS:
             raise DocumentTooLarge(f"a ticket has {MAX_BLOCKS:,} blocks at most", hint="Print two.")
@@ -193,6 +196,9 @@ def checked(blocks: Iterable[Block]) -> tuple[Block, ...]:
         problem = find_problem(block)
         if problem:
             raise DocumentError(f"block {number}, {_name(block)}: {problem[0]}", hint=problem[1])
+        pictures += isinstance(block, Image | Barcode | Qr)
+        if pictures > MAX_PICTURES:
+            raise DocumentTooLarge(f"a ticket has {MAX_PICTURES} images and codes at most", hint="Print two.")
         if isinstance(block, Image):
             images += len(block.data)
             if images > MAX_IMAGE:

@@ -11,7 +11,7 @@ from rawprint.documents.dots import Dots
 from rawprint.documents.pages import picture
 
 if TYPE_CHECKING:
-    from rawprint.documents.layout import DotsBand
+    from rawprint.documents.layouts import DotsBand
     from rawprint.documents.paper import Paper
 
 # GS k m: HOP, PY. UPC-E is left out: printers want the six digits, or all twelve.
@@ -88,9 +88,12 @@ def _escpos_barcode(block: Barcode, band: DotsBand, paper: Paper) -> bytes | Non
     if kind is None or not 2 <= band.module <= 6:
         return None
     body = bars(block.data, block.kind)[1].encode("ascii")
+    height = paper.dots(block.height_mm)
+    # Ours has two digits in one character, and theirs, in code set B, one.
+    if height > 255 or (block.kind == "code128" and (11 * len(body) + 55) * band.module > paper.width):
+        return None
     if block.kind == "code128":
         body = b"{B" + body
-    height = min(255, paper.dots(block.height_mm))
     look = b"\x1dh%c\x1dw%c\x1dH%c\x1df\x00" % (height, band.module, 2 if block.text else 0)
     return _place(block.align) + look + b"\x1dk%c%c" % (kind, len(body)) + body + b"\n" + _place("left")
 

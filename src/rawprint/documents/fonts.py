@@ -25,6 +25,7 @@ MAX_FONT = 64 * 1024 * 1024
 
 _MAX_TABLE = 4 * 1024 * 1024
 _MAX_FACES = 64
+_BLOCK = 256
 _ENDINGS = (".ttf", ".otf", ".ttc", ".otc")
 _PLAIN = ("", "regular", "book", "roman", "normal", "vf", "variable", "medium")
 
@@ -96,6 +97,10 @@ class Font:
         """Whether it has all of them."""
         glyph = self._tables.glyph
         return all(glyph(ord(each)) for each in characters)
+
+    def blocks(self) -> set[int]:
+        """The blocks of `_BLOCK` code points in which it may have some."""
+        return self._tables.blocks()
 
     @property
     def coloured(self) -> bool:
@@ -197,6 +202,13 @@ class _Tables:
         glyph = int.from_bytes(self.rest[where : where + 2], "big")
         return (glyph + self.delta[at]) & 0xFFFF if glyph else 0
 
+    def blocks(self) -> set[int]:
+        return {
+            block
+            for first, last in zip(self.first, self.last, strict=False)
+            for block in range(first // _BLOCK, min(last, sys.maxunicode) // _BLOCK + 1)
+        }
+
     def width(self, code: int) -> int:
         at = 4 * min(self.glyph(code), max(self.metrics - 1, 0))
         return int.from_bytes(self.hmtx[at : at + 2], "big")
@@ -213,6 +225,9 @@ class _Broken(_Tables):
 
     def glyph(self, code: int) -> int:  # noqa: ARG002
         return 0
+
+    def blocks(self) -> set[int]:
+        return set()
 
     def mono_advance(self) -> float:
         return 0.0
@@ -307,7 +322,8 @@ class Library:
                 others.append(path)
         known = {*_MONO, *_WIDE, *_CJK, *_SYMBOLS, *_EMOJI, *(each for many in _OF_SCRIPT.values() for each in many)}
         plain_others = [path for name, paths in self._families.items() if name not in known for path in paths]
-        self._rest = [*plain_others, *others]
+        # With serifs last: thin lines do not survive on a printer.
+        self._rest = sorted((*plain_others, *others), key=lambda path: (not _family(path)[1], "serif" in path.lower()))
         self._opened: dict[str, list[Font]] = {}
         self._found: dict[tuple[str, str], Font | None] = {}
         self._chains: dict[str, list[Font]] = {}
@@ -323,14 +339,14 @@ class Library:
         if key not in self._found:
             if len(self._found) > 20_000:
                 self._found.clear()  # of somebody who tries all of Unicode
-            self._found[key] = next((font for font in self._candidates(kind) if font.has(characters)), None)
+            self._found[key] = next((font for font in self._candidates(characters, kind) if font.has(characters)), None)
         return self._found[key]
 
     def mono(self) -> Font | None:
         """The font of which a cell's size is taken: the first that Latin is drawn with."""
         return self.find("M0")
 
-    def _candidates(self, kind: str) -> Iterator[Font]:
+    def _candidates(self, characters: str, kind: str) -> Iterator[Font]:
         yield from self._given
         if kind not in self._chains:
             first = _EMOJI if kind == "emoji" else _OF_SCRIPT.get(kind, ())
@@ -340,8 +356,17 @@ class Library:
                 font for name in names for path in self._families.get(name, ()) for font in self._open(path)
             ]
         yield from self._chains[kind]
+        # Of the rest, which may be thousands, only those are asked that have something near it.
+        yield from self._others.get(ord(characters[0]) // _BLOCK, ())
+
+    @cached_property
+    def _others(self) -> dict[int, list[Font]]:
+        found: dict[int, list[Font]] = {}
         for path in self._rest:
-            yield from self._open(path)
+            for font in self._open(path):
+                for block in font.blocks():
+                    found.setdefault(block, []).append(font)
+        return found
 
     def _open(self, path: str) -> list[Font]:
         if path not in self._opened:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from rawprint.documents import bidi
 from rawprint.documents.codes import code
 from rawprint.documents.languages import tspl, zpl
-from rawprint.documents.layout import DotsBand, RuleBand, SpaceBand, TextBand, drawn, paint, rows_of_line, wrapped
+from rawprint.documents.layouts import DotsBand, RuleBand, SpaceBand, TextBand, drawn, rows_of_line, wrapped
 from rawprint.documents.pages import picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rawprint.documents.layout import Band, Placed, Setting
+    from rawprint.documents.dots import Dots
+    from rawprint.documents.layouts import Band, Placed, Setting
     from rawprint.documents.paper import Paper
 
 # What the printer's own fonts have, without what a string or a field would take for something else: TSPL ends its strings with " and
@@ -26,23 +27,20 @@ _WIDE = 12
 _ROWS = {"tspl": 20, "zpl": 18}
 
 
-def label(found: Sequence[Band], height: int, setting: Setting) -> bytes:
+def label(pieces: Sequence[tuple[Band, Dots]], height: int, setting: Setting) -> bytes:
     """A whole label of so many rows, from its size to its print command."""
     paper = setting.paper
-    body = b"".join(_elements(found, setting))
+    body = b"".join(_elements(pieces, setting))
     if paper.dialect == "tspl":
         end = b"PRINT 1,1\r\n" + (b"CUT\r\n" if paper.cut != "none" else b"")
         return tspl.begin(paper, height) + body + end
     return zpl.begin(paper, height) + body + b"^XZ\n"
 
 
-def _elements(found: Sequence[Band], setting: Setting) -> Iterator[bytes]:
+def _elements(pieces: Sequence[tuple[Band, Dots]], setting: Setting) -> Iterator[bytes]:
     paper, grid = setting.paper, setting.grid
     y = grid.top
-    for band in found:
-        dots = paint(band, setting)
-        if dots is None:
-            continue
+    for band, dots in pieces:
         match band:
             case TextBand():
                 for cell in band.cells:

@@ -76,7 +76,7 @@ _CELL = re.compile(r"([<^>]?)(?::(?=[\d*])(\d+)?(?:\*(\d+))?(?: |$))?")
 _NAME = re.compile(r"\[([a-z]+)(?: +|(?=\]))")
 _OPTION = re.compile(r"([a-z]+)=(\S+)(?: +|$)")
 _NEW_LINE = r"\n"
-_SPECIAL = r"\#^<>:@|[]*_-=\ "
+_SPECIAL = "\\#^<>:@|[]*_-= \ufeff"
 
 
 class _At:

@@ -203,12 +203,23 @@ def _printed(line: str) -> Iterator[str]:
 
 def wrapped(line: str, columns: int) -> Iterator[str]:
     """Pieces of a line of at most so many characters, parted at spaces, and in too long words."""
-    while len(line) > columns:
-        cut = line.rfind(" ", 0, columns + 1)
-        if cut <= 0 or not line[:cut].strip(" "):
-            cut = columns
-        yield line[:cut].rstrip(" ")
-        line = line[cut:].lstrip(" ")
-        if not line:
-            return
-    yield line.rstrip(" ")
+    start, end = 0, len(line.rstrip(" "))
+    while end - start > columns:
+        cut = line.rfind(" ", start, start + columns + 1)
+        if cut <= start or line[start:cut].isspace():
+            cut = start + columns
+        yield line[start:cut].rstrip(" ")
+        start = cut
+        while line[start] == " ":  # there is something else before `end`
+            start += 1
+    yield line[start:end]
+
+
+def bites(line: str, most: int) -> Iterator[str]:
+    """A line in pieces of at most so many characters, parted behind a space where there is one."""
+    start = 0
+    while len(line) - start > most:
+        stop = line.rfind(" ", start, start + most) + 1 or start + most
+        yield line[start:stop]
+        start = stop
+    yield line[start:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from io import BytesIO
 from itertools import accumulate
@@ -44,7 +44,6 @@ _KEYCAP = "\u20e3"
 _EM = 5 / 6  # of a cell's height, for fonts that are not monospaced
 _WIDE_EM = 11 / 12
 _BASELINE = 19 / 24
-_MOST_SHAPED = 4096  # characters in one run
 _MAX_EMOJI = 256  # pixels of a font's picture, to a side
 _SAMPLE = 32  # pixels of the picture of which its greys are judged
 _FLAT = 1_500
@@ -153,12 +152,14 @@ class Ink:
         mask: Mode "L", 255 where it is black; None: nothing is.
         left: From where it begins, dots.
         top: From the baseline, dots; negative is above.
+        picture: Whether it is none of letters, which bold makes no thicker.
     """
 
     advance: float
     mask: Image | None = None
     left: int = 0
     top: int = 0
+    picture: bool = False
 
 
 class Drawer(Protocol):
@@ -197,7 +198,7 @@ class Shaper:
         scaled = hb.Font(font.shaper)
         scaled.scale = (round(em[0] * 64), round(em[1] * 64))
         buffer = hb.Buffer()
-        buffer.add_str(text[:_MOST_SHAPED])
+        buffer.add_str(text)
         buffer.direction = "rtl" if right_to_left else "ltr"
         buffer.guess_segment_properties()
         hb.shape(scaled, buffer)
@@ -330,7 +331,7 @@ def _pasted(pictures: list[Image], em: tuple[float, float]) -> Ink:
     for at, picture in enumerate(pictures):
         drawn = thermal(picture, em)
         mask.paste(drawn, (at * step + (step - drawn.width) // 2, (mask.height - drawn.height) // 2))
-    return Ink(mask.width, mask, 0, round(em[1] / 8) - mask.height)
+    return Ink(mask.width, mask, 0, round(em[1] / 8) - mask.height, picture=True)
 
 
 class Plain:
@@ -437,7 +438,7 @@ class Pen:
         """In the middle of so many cells; 0: as many as it needs."""
         cells = cells or max(1, -(-round(ink.advance) // self.cell.width))
         room = cells * self.cell.width
-        return Ink(room, ink.mask, ink.left + round((room - ink.advance) / 2), ink.top)
+        return replace(ink, advance=room, left=ink.left + round((room - ink.advance) / 2))
 
 
 def font_for(library: Library, cluster: str) -> Font | None:
@@ -483,8 +484,8 @@ def _box(digits: str, cell: Cell) -> Ink:
             for x in range(3):
                 if row >> (2 - x) & 1:
                     small.putpixel((left + x, top + y), 255)
-    scale = min((width - 4) // small.width, (height - 4) // small.height)
+    scale = min((width - 5) // small.width, (height - 5) // small.height)
     if scale >= 1:
         small = small.resize((small.width * scale, small.height * scale), Image.Resampling.NEAREST)
         mask.paste(small, ((width - small.width) // 2, (height - small.height) // 2))
-    return Ink(width, mask, 0, -cell.baseline)
+    return Ink(width, mask, 0, -cell.baseline, picture=True)

@@ -36,6 +36,8 @@ MAX_FINDINGS = 1_000
 """Characters that `lint` names."""
 
 _TAB = 8  # cells
+_MOST_AT_ONCE = 4096  # characters of a paragraph: one of a megabyte is wrapped, and given up, bite by bite
+_MOST_JOINED = 128  # characters of a word, so that the cost of parting it stays small
 
 # Where a line may not break, as books in Japanese and Chinese are set: nothing of these stands first, and nothing of those last.
 _NOT_FIRST = frozenset(
@@ -298,12 +300,13 @@ def _drawn(paragraphs: Sequence[str], look: _Look, pen: Pen) -> Dots:
         visible = _without_controls(paragraph)
         base = bidi.base_level(visible)
         side = look.align if look.align != "start" else ("right" if base else "left")
-        for units in _wrapped(_units(visible, base, pen), look.width, pen):
-            line = _line(units, look, side)
-            rows += line.height
-            if rows > MAX_ROWS:
-                raise DocumentTooLarge(f"the text becomes more than {MAX_ROWS:,} rows of dots")
-            lines.append(line)
+        for bite in native.bites(visible, _MOST_AT_ONCE):
+            for units in _wrapped(_units(bite, base, pen), look.width, pen):
+                line = _line(units, look, side)
+                rows += line.height
+                if rows > MAX_ROWS:
+                    raise DocumentTooLarge(f"the text becomes more than {MAX_ROWS:,} rows of dots")
+                lines.append(line)
     return Dots.stacked(lines)
 
 
@@ -377,10 +380,18 @@ def _joined(units: list[_Unit], pen: Pen) -> list[_Unit]:
             last
             and unit.script
             and not unit.breaks
+            and len(last.text) < _MOST_JOINED
             and (last.script, last.font, last.level) == (unit.script, unit.font, unit.level)
         ):
             last.text += unit.text
-        elif last and not unit.font and not unit.ink.advance and last.script and not unit.tab:
+        elif (
+            last
+            and not unit.font
+            and not unit.ink.advance
+            and last.script
+            and not unit.tab
+            and len(last.text) < _MOST_JOINED
+        ):
             last.text += unit.text  # a joiner, which is part of the word
         else:
             joined.append(unit)
@@ -513,22 +524,22 @@ def _line(units: list[_Unit], look: _Look, side: str) -> Dots:
     above = min(max(-above, 0), cell.height)  # rows above the cell
     below = max((unit.ink.top + unit.ink.mask.height for unit in units if unit.ink.mask), default=0)
     below = min(max(below + cell.baseline, look.pitch), look.pitch + cell.height)
-    image = Image.new("L", (width, above + below))
+    size = width, above + below
+    letters, image = Image.new("L", size), Image.new("L", size)
     for at in bidi.visual([unit.level for unit in units]):
         ink = units[at].ink
         if ink.mask is not None:
             where = round(x) + ink.left, above + cell.baseline + ink.top
-            image.paste(255, (*where, where[0] + ink.mask.width, where[1] + ink.mask.height), ink.mask)
+            sheet = image if ink.picture else letters
+            sheet.paste(255, (*where, where[0] + ink.mask.width, where[1] + ink.mask.height), ink.mask)
         x += ink.advance
-    if look.bold:
-        for shift in range(1, 1 + max(1, min(cell.width // 12, cell.height // 24))):
-            moved = Image.new("L", image.size)
-            moved.paste(image, (shift, 0))
-            image = ImageChops.lighter(image, moved)
+    for shift in range(1 + max(1, min(cell.width // 12, cell.height // 24)) if look.bold else 1):
+        image.paste(255, (shift, 0), letters)
     end = min(begin + long, width)
     if look.underline and end > begin:
-        top = above + cell.baseline + max(1, cell.height // 12)
-        ImageDraw.Draw(image).rectangle((begin, top, end - 1, top + max(1, cell.height // 12) - 1), fill=255)
+        thick = max(1, cell.height // 12)
+        top = above + min(cell.height, look.pitch - thick)  # where printers have it: below what hangs down
+        ImageDraw.Draw(image).rectangle((begin, top, end - 1, top + thick - 1), fill=255)
     if look.invert and end > begin:
         box = (begin, 0, end, above + cell.height)
         image.paste(ImageChops.invert(image.crop(box)), box)

@@ -12,9 +12,10 @@ from rawprint.dialects import DIALECTS
 from rawprint.documents.blocks import Block, Cut, Drawer, Image, checked
 from rawprint.documents.codes import code
 from rawprint.documents.dots import Dots
+from rawprint.documents.images import MAX_ROWS
 from rawprint.documents.labels import label
 from rawprint.documents.languages import LANGUAGES, escpos, star
-from rawprint.documents.layout import (
+from rawprint.documents.layouts import (
     Act,
     DotsBand,
     Grid,
@@ -24,6 +25,8 @@ from rawprint.documents.layout import (
     bands,
     cells_of,
     paint,
+    painted,
+    rows_of_line,
     whole,
     wrapped,
 )
@@ -31,13 +34,13 @@ from rawprint.documents.markup import parse_markup
 from rawprint.documents.native import Encoder, Style
 from rawprint.documents.pages import page, picture
 from rawprint.documents.texts import lint
-from rawprint.errors import DocumentError
+from rawprint.errors import DocumentError, DocumentTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rawprint.documents.fonts import Path
-    from rawprint.documents.layout import Band
+    from rawprint.documents.layouts import Band
     from rawprint.documents.paper import Paper
 
 Policy: TypeAlias = Literal["auto", "native", "raster"]
@@ -88,31 +91,32 @@ def ticket(
         fonts: Font files that are tried first.
 
     Raises:
-        DocumentError: The markup or a block is wrong, or something does not fit; a markup's mistake is told with its line and column,
-            and a block by its number, counted from 1.
+        DocumentError: The markup or a block is wrong, or something does not fit; it is told with the line and column of the markup, or
+            the number of the block, counted from 1.
         DocumentTooLarge: It is too long.
         BackendMissing: What draws it is not there.
     """
     if policy not in {"auto", "native", "raster"}:
         raise DocumentError(f"no policy {policy!r}", hint="There are auto, native and raster.")
-    blocks = _blocks(content)
+    blocks, word = _blocks(content), _word(content)
     setting = Setting(paper, Grid.of(paper), fonts, images)
-    found = bands(blocks, setting)
+    found = bands(blocks, setting, word)
     if LANGUAGES[paper.dialect].roll:
         return b"".join(_roll(found, setting, policy))
     *before, last = blocks or (None,)
     for number, block in enumerate(before, 1):
         if isinstance(block, Cut):
-            raise DocumentError(f"block {number}, cut: a label is cut behind its end alone", hint="Make two labels.")
+            raise DocumentError(f"{word} {number}, cut: a label is cut behind its end alone", hint="Make two labels.")
     for number, block in enumerate(blocks, 1):
         if isinstance(block, Drawer):
-            raise DocumentError(f"block {number}, drawer: label printers open no drawer", hint="Leave it out.")
+            raise DocumentError(f"{word} {number}, drawer: label printers open no drawer", hint="Leave it out.")
     if isinstance(last, Cut):
         paper = replace(paper, cut=last.kind)
         setting = replace(setting, paper=paper)
-    dots = _label(found, setting)
+    pieces = painted(found, setting)
+    dots = _label(pieces, setting)
     if policy == "native" and paper.dialect in {"tspl", "zpl"}:
-        return label(found, paper.height or dots.height, setting)
+        return label(pieces, paper.height or dots.height, setting)
     return page(dots, paper)
 
 
@@ -138,10 +142,10 @@ def layout(
 ) -> Dots:
     """A ticket as dots, as wide as the paper and as high as it needs, a label as high as it is."""
     setting = Setting(paper, Grid.of(paper), fonts, images)
-    found = bands(_blocks(content), setting)
+    found = bands(_blocks(content), setting, _word(content))
     if LANGUAGES[paper.dialect].roll:
-        return whole(found, setting)
-    dots = _label(found, setting)
+        return whole(painted(found, setting), setting)
+    dots = _label(painted(found, setting), setting)
     if paper.height is None:
         return dots
     return Dots.stacked([dots, Dots.blank(dots.width, paper.height - dots.height)])
@@ -160,7 +164,7 @@ def lint_ticket(
     """
     blocks = _blocks(content)
     setting = Setting(paper, Grid.of(paper), fonts, images)
-    found = bands(blocks, setting)
+    found = bands(blocks, setting, _word(content))
     remarks: list[Remark] = []
     for number, (block, band) in enumerate(zip(blocks, found, strict=True), 1):
         if isinstance(band, TextBand):
@@ -182,9 +186,14 @@ def _blocks(content: Content) -> tuple[Block, ...]:
     return checked(parse_markup(content) if isinstance(content, str) else content)
 
 
-def _label(found: Sequence[Band], setting: Setting) -> Dots:
+def _word(content: Content) -> str:
+    """What a block is called: each line of a markup is one."""
+    return "line" if isinstance(content, str) else "block"
+
+
+def _label(pieces: Sequence[tuple[Band, Dots]], setting: Setting) -> Dots:
     """A label's content, which must fit on it."""
-    dots, paper = whole(found, setting), setting.paper
+    dots, paper = whole(pieces, setting), setting.paper
     if paper.height is not None and dots.height > paper.height:
         raise DocumentError(
             f"the ticket is {paper.mm(dots.height):.1f} mm high with its margins, and the label {paper.mm(paper.height):.1f}",
@@ -201,6 +210,7 @@ def _roll(found: Sequence[Band], setting: Setting, policy: Policy) -> Iterator[b
     encoder = Encoder(paper)
     pending: list[Dots] = []
     last: Band | None = None
+    rows = 0
     for band in found:
         last = band
         native = _act(band, paper) if isinstance(band, Act) else _native(band, setting, policy, encoder)
@@ -208,7 +218,12 @@ def _roll(found: Sequence[Band], setting: Setting, policy: Policy) -> Iterator[b
             dots = paint(band, setting)
             if dots is not None:
                 pending.append(dots)
+                rows += dots.height
+            _check_rows(rows)
             continue
+        if isinstance(band, TextBand):
+            rows += native.count(b"\n") * rows_of_line(band, setting.grid)
+            _check_rows(rows)
         yield from _pictures(pending, paper)
         pending = []
         yield native
@@ -216,6 +231,11 @@ def _roll(found: Sequence[Band], setting: Setting, policy: Policy) -> Iterator[b
     yield encoder.end()
     if not (isinstance(last, Act) and isinstance(last.block, Cut)):
         yield _CUTS[paper.dialect](paper)
+
+
+def _check_rows(rows: int) -> None:
+    if rows > MAX_ROWS:
+        raise DocumentTooLarge(f"the ticket becomes more than {MAX_ROWS:,} rows of dots", hint="Print two.")
 
 
 def _act(band: Act, paper: Paper) -> bytes:

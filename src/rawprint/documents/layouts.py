@@ -77,7 +77,8 @@ class Grid:
         else:
             margin = paper.dots(_MARGIN_MM)
             cell = max(4, round(_CELL * paper.dpi / 203))
-            grid = cls(margin, margin, cell, (paper.width - 2 * margin) // cell, cell * 5 // 2)
+            columns = (paper.width - 2 * margin) // cell
+            grid = cls((paper.width - columns * cell) // 2, margin, cell, columns, cell * 5 // 2)
         if grid.columns < 1:
             raise DocumentError("the paper is too narrow for text", hint="Name the width of the paper.")
         return grid
@@ -103,6 +104,13 @@ class Setting:
     grid: Grid
     fonts: Sequence[Path] = ()
     images: Mapping[str, bytes] = field(default_factory=dict)
+    _pens: dict[shaping.Cell, Pen] = field(default_factory=dict, compare=False, repr=False)
+
+    def pen(self, cell: shaping.Cell) -> Pen:
+        """What draws in such cells: one for all texts of a ticket, as it remembers its letters."""
+        if cell not in self._pens:
+            self._pens[cell] = Pen(library(self.fonts), cell)
+        return self._pens[cell]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,20 +169,33 @@ class Act:
 Band: TypeAlias = TextBand | DotsBand | RuleBand | SpaceBand | Act
 
 
-def bands(blocks: Sequence[Block], setting: Setting) -> list[Band]:
+def bands(blocks: Sequence[Block], setting: Setting, word: str = "block") -> list[Band]:
     """The bands of blocks that `checked` has passed.
+
+    Args:
+        blocks: The blocks.
+        setting: What they are set with.
+        word: What a block is called in messages; in a markup each is a line.
 
     Raises:
         DocumentError: Something does not fit, or cannot be what it says; the message names the block, counted from 1.
-        DocumentTooLarge: An image is too large.
+        DocumentTooLarge: Its pictures have more than `MAX_ROWS` rows together, or an image is too large.
     """
-    widths = _tables(blocks, setting.grid)
+    widths = _tables(blocks, setting.grid, word)
     found: list[Band] = []
+    drawn_before: dict[Block, DotsBand] = {}  # a picture that stands there twice is made once
+    rows = 0
     for number, block in enumerate(blocks):
         try:
-            found.append(_band(block, widths.get(number, []), setting))
+            band = drawn_before.get(block) or _band(block, widths.get(number, []), setting)
+            if isinstance(band, DotsBand):
+                drawn_before[block] = band
+                rows += band.dots.height
+                if rows > MAX_ROWS:
+                    raise DocumentTooLarge(f"the pictures become more than {MAX_ROWS:,} rows of dots")
+            found.append(band)
         except DocumentError as error:
-            what = f"block {number + 1}, {type(block).__name__.lower()}: {error}"
+            what = f"{word} {number + 1}, {type(block).__name__.lower()}: {error}"
             if isinstance(error, DocumentTooLarge):
                 raise DocumentTooLarge(what, hint=error.hint) from error
             raise DocumentError(what, hint=error.hint) from error
@@ -242,7 +263,7 @@ def _cells(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def _tables(blocks: Sequence[Block], grid: Grid) -> dict[int, list[int]]:
+def _tables(blocks: Sequence[Block], grid: Grid, word: str) -> dict[int, list[int]]:
     """The columns' widths of each row, by its number: rows with equally many cells that follow each other are one table."""
     widths: dict[int, list[int]] = {}
     start = 0
@@ -260,7 +281,7 @@ def _tables(blocks: Sequence[Block], grid: Grid) -> dict[int, list[int]]:
             try:
                 table = _widths(rows, grid.columns)
             except DocumentError as error:
-                raise DocumentError(f"block {start + 1}, columns: {error}", hint=error.hint) from error
+                raise DocumentError(f"{word} {start + 1}, columns: {error}", hint=error.hint) from error
             widths.update(dict.fromkeys(range(start, end), table))
         start = end
     return widths
@@ -432,7 +453,7 @@ def drawn(cell: Placed, band: TextBand, setting: Setting) -> Dots:
         cell.bold,
         band.underline,
     )
-    return texts._drawn(texts._lines(cell.text), look, Pen(library(setting.fonts), look.cell))
+    return texts._drawn(texts._lines(cell.text), look, setting.pen(look.cell))
 
 
 def rows_of_line(band: TextBand, grid: Grid) -> int:
@@ -440,30 +461,34 @@ def rows_of_line(band: TextBand, grid: Grid) -> int:
     return max(grid.pitch, 2 * grid.cell * band.size[1])
 
 
-def whole(found: Sequence[Band], setting: Setting) -> Dots:
-    """All bands as one picture, as wide as the paper and with its margins.
+def painted(found: Sequence[Band], setting: Setting) -> list[tuple[Band, Dots]]:
+    """Each band that is a picture, and the picture.
 
     Raises:
-        DocumentTooLarge: It has more rows than are taken.
+        DocumentTooLarge: They have more rows than are taken.
     """
-    paper, grid = setting.paper, setting.grid
-    pieces, rows = [Dots.blank(paper.width, grid.top)] if grid.top else [], 2 * grid.top
+    pieces, rows = [], 2 * setting.grid.top
     for band in found:
         dots = paint(band, setting)
         if dots is None:
             continue
         rows += dots.height
         if rows > MAX_ROWS:
-            raise DocumentTooLarge(f"the ticket becomes more than {MAX_ROWS:,} rows of dots")
-        pieces.append(dots)
-    pieces.append(Dots.blank(paper.width, max(grid.top, 0 if pieces else 1)))
-    return Dots.stacked(pieces)
+            raise DocumentTooLarge(f"the ticket becomes more than {MAX_ROWS:,} rows of dots", hint="Print two.")
+        pieces.append((band, dots))
+    return pieces
+
+
+def whole(pieces: Sequence[tuple[Band, Dots]], setting: Setting) -> Dots:
+    """All bands as one picture, as wide as the paper and with its margins."""
+    margin = Dots.blank(setting.paper.width, setting.grid.top or (0 if pieces else 1))
+    return Dots.stacked([margin, *(dots for _, dots in pieces), Dots.blank(margin.width, setting.grid.top)])
 
 
 def wrapped(text: str, width: int, setting: Setting) -> list[str]:
     """The lines that a text is broken into where a line has so many characters, as they are drawn."""
     grid = setting.grid
-    pen = Pen(library(setting.fonts), shaping.Cell(grid.cell, 2 * grid.cell))
+    pen = setting.pen(shaping.Cell(grid.cell, 2 * grid.cell))
     lines = []
     for paragraph in texts._lines(text):
         units = texts._units(paragraph, bidi.base_level(paragraph), pen)
