@@ -52,8 +52,10 @@ _TEXTS = frozenset({"text", "ticket", "stored"})  # whose data are characters
 
 
 def are_documents(data: list[str | RawItem] | str | None) -> bool:
-    """Whether an item of a print is no bytes that a printer reads as they are."""
-    return isinstance(data, list) and any(isinstance(item, RawItem) and item.format != "command" for item in data)
+    """Whether an item of a print is no bytes that a printer reads as they are, or is not known."""
+    return isinstance(data, list) and any(
+        isinstance(item, RawItem) and (item.format != "command" or item.type != "raw") for item in data
+    )
 
 
 class Url(str):
@@ -77,6 +79,11 @@ def parts(data: Sequence[str | RawItem], encoding: str, attached: memoryview | N
 def _part(item: RawItem, encoding: str, attached: memoryview | None, client: Client) -> Part:
     if item.format not in FORMATS:
         raise BadRequest(f"there is no format {item.format[:100]!r}", hint=f"The formats are {', '.join(FORMATS)}.")
+    if item.type not in {"raw", "pixel"} or (item.type == "pixel" and item.format not in _FILES):
+        raise BadRequest(
+            f"data of type {item.type[:100]!r} and format {item.format[:100]!r} cannot be printed",
+            hint='The type is "raw"; of images and PDFs "pixel" means the same.',
+        )
     if item.format == "command":
         return Part("raw", bytes(item.to_bytes(encoding, attached)))
     options = item.options or ItemOptions()
@@ -88,6 +95,11 @@ def _part(item: RawItem, encoding: str, attached: memoryview | None, client: Cli
     if item.flavor == "file" and item.format in _FILES:
         check_url(item.data or "", client.entry.origin, allowed=client.config.access.fetch)
         return Part(item.format, Url(item.data), given)  # type: ignore[arg-type]
+    if item.flavor == "plain" and item.format in _FILES:
+        raise BadRequest(
+            f"{'an image' if item.format == 'image' else 'a PDF'} is bytes, and its data are plain text",
+            hint='Send them with the flavor "base64", "hex" or "attached".',
+        )
     data = item.to_bytes("utf-8", attached)
     if item.format in _TEXTS:
         try:
@@ -199,7 +211,7 @@ class Documents:
             before = self._last.get((client, name))
             task = asyncio.create_task(self._print(client, name, content, id, options, about, before))
             now = datetime.now(UTC)
-            view = JobView(id, name, options.job_name, JobState.PENDING, 0, 0, (), {}, None, now, None)
+            view = JobView(id, name, options.job_name, JobState.PENDING, 0, 0, (), {}, None, now, None, ())
             self._under_way[id] = known = _Print(digest, view, task)
             self._last[client, name] = task
             task.add_done_callback(lambda done: self._ended(done, id, (client, name)))
@@ -256,6 +268,7 @@ class Documents:
                         job_name=options.job_name if single else _page_name(options.job_name, number),
                         expires=options.expires,
                         priority=options.priority,
+                        notes=tuple(notes),
                     )
                     if (kept := self._hub.kept(job.id)) is not None:
                         await kept
@@ -268,8 +281,7 @@ class Documents:
         about.job, about.size = job.id, size
         about.sha256 = digest.hexdigest() if client.audits else None
         # As it stands now: events of it may have gone out already.
-        view = self._hub.job(job.id)
-        return msgspec.structs.replace(view, notes=notes) if notes else view
+        return self._hub.job(job.id)
 
     async def _pages(
         self, client: Client, name: str, content: list[Part], copies: int, notes: list[str]

@@ -197,6 +197,7 @@ class _Known:
     view: JobView = field(init=False)  # as last told
     passed: JobView | None = None  # what the queue's thread passed on last
     kept: asyncio.Future[None] | None = None  # until it is in the journal
+    notes: tuple[str, ...] = ()  # of the documents that it was made from
     waiters: dict[asyncio.Future[JobView], bool] = field(default_factory=dict)  # -> until its end
 
     def is_of(self, printer: _Printer, data: bytes | memoryview) -> bool:
@@ -220,6 +221,7 @@ class _Known:
             error=None if job.error is None else failure(job.error),
             created=self.created,
             ended=datetime.now(UTC) if ended else None,
+            notes=self.notes,
         )
 
 
@@ -329,6 +331,7 @@ class Hub:
         job_name: str | None = None,
         expires: float | None = None,
         priority: int = 50,
+        notes: tuple[str, ...] = (),
     ) -> JobView:
         """Takes a job; never blocks. Where there is a journal it is not acknowledged before `kept`.
 
@@ -341,6 +344,7 @@ class Hub:
             job_name: What people call it.
             expires: Seconds; a job that has not begun by then is not printed. None: what the configuration says of the printer.
             priority: From 1 to 100; a higher one goes before the lower ones that wait.
+            notes: What a person should know of the documents that it was made from.
 
         Raises:
             UnknownPrinter: There is no such printer.
@@ -365,7 +369,7 @@ class Hub:
                 kept=lambda error: self._post(self._kept, known, error),
             )
 
-        view = self._take(printer, data, id, job_name, submit)
+        view = self._take(printer, data, id, job_name, submit, notes=notes)
         self._schedule_stand_in(self._known[view.id])
         return view
 
@@ -440,6 +444,8 @@ class Hub:
         id: str | None,
         name: str | None,
         submit: Callable[[_Known, str], Job],
+        *,
+        notes: tuple[str, ...] = (),
     ) -> JobView:
         again = self._find(id) if id is not None else None
         if again is not None:
@@ -455,6 +461,7 @@ class Hub:
                 hint="See why it does not print, then send the job again.",
             )
         known = _Known(printer, name, id is not None, datetime.now(UTC), data if id is not None else None)
+        known.notes = notes
         key = id or os.urandom(8).hex()
         printer.live[key] = known  # before the printer's thread may tell of it
         if again is not None and self._journal is not None:
@@ -473,7 +480,7 @@ class Hub:
             del self._known[key]
         known.job = job
         known.view = JobView(
-            key, printer.name, name, JobState.PENDING, job.bytes_total, 0, (), {}, None, known.created, None
+            key, printer.name, name, JobState.PENDING, job.bytes_total, 0, (), {}, None, known.created, None, notes
         )
         self._known[key] = known
         log.debug("accepted, %d bytes", job.bytes_total, extra={"job": key, "printer": printer.name})
@@ -1291,6 +1298,7 @@ def _view(entry: JournalEntry) -> JobView:
         error=None if error is None else Failure(error["code"], error["message"], error["hint"]),
         created=_at(entry.created),
         ended=None if entry.ended is None else _at(entry.ended),
+        notes=(),  # the journal does not keep them
     )
 
 

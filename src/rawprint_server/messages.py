@@ -366,7 +366,7 @@ class JobView(Struct, frozen=True):
         evidence: What its end rests on; "settled": somebody has said what became of an uncertain one.
         reasons: What the printer said while the job waits or is stopped.
         error: Why it is not printed yet, or what ended it.
-        notes: In the answer to a print of documents: what a person should know, such as a character that no font has.
+        notes: Of documents: what a person should know, such as a character that no font has.
     """
 
     id: str
@@ -380,7 +380,7 @@ class JobView(Struct, frozen=True):
     error: Failure | None
     created: datetime
     ended: datetime | None
-    notes: list[str] | UnsetType = UNSET
+    notes: tuple[str, ...]
 
 
 class FoundView(Struct, frozen=True):

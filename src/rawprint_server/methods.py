@@ -13,8 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import msgspec
-
 from rawprint import __version__
 from rawprint_server import admin, text
 from rawprint_server.documents import are_documents, parts
@@ -221,10 +219,7 @@ def _print_on(call: Call, params: PrintParams, name: str) -> JobView | Awaitable
 
 async def _print_documents(call: Call, printed: Awaitable[JobView], wait: str) -> JobView:
     job = await printed
-    if wait == "accepted":
-        return job
-    ended = await call.hub.until(job.id, ended=wait == "ended")
-    return msgspec.structs.replace(ended, notes=job.notes)
+    return job if wait == "accepted" else await call.hub.until(job.id, ended=wait == "ended")
 
 
 def drawer_open(call: Call, /) -> JobView | Awaitable[JobView]:

@@ -252,7 +252,8 @@ def test_canceled_in_its_middle(run, label):
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        ({"format": "image", "data": "x"}, "bad-document"),
+        ({"format": "image", "data": "x"}, "bad-request"),
+        (item("image", b"x"), "bad-document"),
         (item("image", b"\x89PNG\r\n\x1a\n"), "bad-document"),
         (item("pdf", b"%PDF-1.4\n"), "bad-document"),
         (item("pdf", pdf(2), pages="9"), "bad-document"),

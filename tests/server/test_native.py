@@ -420,7 +420,7 @@ def test_attached_bytes(client, label):
         ([ATTACHED], None),
         (["x", ATTACHED], None),
         ([{"type": "pixel", "flavor": "attached"}], b"x"),
-        ([{"format": "image", "flavor": "attached"}], b"x"),
+        ([{"format": "spreadsheet", "flavor": "attached"}], b"x"),
     ],
 )
 def test_attached_bytes_in_vain(client, label, data, attached):

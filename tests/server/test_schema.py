@@ -37,6 +37,8 @@ WORDS = {
     "minItems",
     "maxItems",
     "format",
+    "prefixItems",
+    "discriminator",  # OpenAPI's: JSON Schema passes over what it does not know
 }
 TYPES = {
     "null": lambda value: value is None,

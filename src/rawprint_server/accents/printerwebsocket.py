@@ -14,17 +14,20 @@ from msgspec import UNSET
 
 from rawprint import JobState, PrinterState, RawprintError, Reason, __version__
 from rawprint_server import messages, text
+from rawprint_server.documents import are_documents, parts
 from rawprint_server.messages import (
     BadRequest,
     ErrorReply,
     Internal,
+    JobOptions,
+    JobView,
     NotJson,
     PrintParams,
     RawItem,
     Request,
     UnknownCall,
 )
-from rawprint_server.methods import METHODS, About, Call, printer_name, printers_find
+from rawprint_server.methods import METHODS, About, Call, checked, printer_name, printers_find
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -124,7 +127,15 @@ class PrinterWebSocket:
         call = self._call(request)
         if name is not None:
             call.printer(params)  # before its encoding could tell of it
-        data = self._payload(params.data, self._encoding(name))
+        encoding = self._encoding(name)
+        if name is not None and are_documents(params.data):
+            content = parts(checked(params.data, None), encoding, None, self._client)
+            options = JobOptions(id=None if params.options is None else params.options.id)
+            job = await self._client.documents.print(self._client, name, content, options, call.about)
+            await self._reply(messages.PrintNotice(uid=request.uid, status=f"Printing job started on {name}"))
+            await self._outcome(request, job)
+            return
+        data = self._payload(params.data, encoding)
         if name is None or not data:
             await self._reply(ErrorReply(uid=request.uid, message="Invalid printer or TSPL data"))
             return
@@ -133,6 +144,9 @@ class PrinterWebSocket:
         await self._reply(messages.PrintNotice(uid=request.uid, status=f"Printing job started on {name}"))
         job = self._hub.submit(name, data, id)
         call.submitted(job, data)
+        await self._outcome(request, job)
+
+    async def _outcome(self, request: Request, job: JobView) -> None:
         if job.state in _ENDED_BADLY:  # an id that was sent before
             await self._reply(
                 ErrorReply(
@@ -142,7 +156,7 @@ class PrinterWebSocket:
                 )
             )
             return
-        await self._reply(messages.PrintOutcome(uid=request.uid, message=f"Printed on {name}"))
+        await self._reply(messages.PrintOutcome(uid=request.uid, message=f"Printed on {job.printer}"))
 
     def _encoding(self, name: str | None) -> str:
         configured = self._hub.encoding(name) if name is not None and name in self._hub.names() else None

@@ -24,7 +24,7 @@
  * A job as the server describes it.
  * @typedef {{ id: string, printer: string, name: string | null, state: JobState, bytes_total: number,
  *   bytes_accepted: number, evidence: readonly string[], reasons: Reasons, error: ErrorData | null, created: string,
- *   ended: string | null, notes?: readonly string[] }} JobData
+ *   ended: string | null, notes: readonly string[] }} JobData
  *
  * What is plugged into the server's machine and has no name in its configuration.
  * @typedef {{ address: string, make_model: string, serial: string, dialect: string | null, how: string,
@@ -1389,8 +1389,7 @@ export class Job extends Emitter {
    */
   [TAKE](data) {
     const before = this.#data;
-    const { notes } = before; // only the answer to the print has them
-    this.#data = data = Object.freeze(notes && !data.notes ? { ...data, notes } : data);
+    this.#data = Object.freeze(data);
     for (const one of [...this.#waiting].filter(({ reached }) => reached(this))) {
       this.#waiting.delete(one);
       one.resolve(this);
