@@ -59,7 +59,7 @@ def run(test, workers=1, page_seconds=PATIENCE, command=ODD, loop=None, **option
 
 
 async def pages(renderers, name, *args, notes=None, **kwargs):
-    return [page async for page in renderers.pages((name, args, kwargs), notes=notes)]
+    return [page.data async for page in renderers.pages((name, args, kwargs), notes=notes)]
 
 
 async def until(condition):
@@ -122,7 +122,7 @@ def test_a_page_is_made_when_it_is_asked_for(tmp_path):
         async with aclosing(renderers.pages(("told", (str(tmp_path), 5), {}))) as some:
             for each in range(3):
                 assert not (tmp_path / str(each)).exists()
-                assert await anext(some) == b"page"
+                assert (await anext(some)).data == b"page"
                 await works_elsewhere()
                 assert (tmp_path / str(each)).exists()
             assert not (tmp_path / "3").exists()
@@ -161,7 +161,7 @@ def test_what_a_library_prints_is_no_frame():
 
 def test_large_pages_one_at_a_time():
     async def test(renderers):
-        sizes = [len(page) async for page in renderers.pages(("count", (4, 8 << 20), {}))]
+        sizes = [len(page.data) async for page in renderers.pages(("count", (4, 8 << 20), {}))]
         assert sizes == [8 << 20] * 4
 
     run(test)
@@ -440,7 +440,7 @@ def test_two_workers_at_once():
         async with aclosing(renderers.pages(("count", (2,), {}))) as some:
             await anext(some)
             await works(renderers)  # though the first is held
-            assert await anext(some) == b"\0\0\0\1"
+            assert (await anext(some)).data == b"\0\0\0\1"
 
     assert len(run(test, workers=2)) == 2
 

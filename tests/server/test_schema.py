@@ -37,6 +37,7 @@ WORDS = {
     "minItems",
     "maxItems",
     "format",
+    "contentEncoding",
     "prefixItems",
     "discriminator",  # OpenAPI's: JSON Schema passes over what it does not know
 }
