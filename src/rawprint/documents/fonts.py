@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import sys
 from array import array
@@ -20,14 +21,15 @@ Path = str | os.PathLike[str]
 MAX_FONT_FILES = 5_000
 """Files of a system that are looked at: the rest of more of them is not there."""
 
-MAX_FONT = 64 * 1024 * 1024
-"""Bytes of a font file; the largest of CJK have 30 million."""
+MAX_FONT = 512 * 1024 * 1024
+"""Bytes of a font file, of which only the tables that are wanted are read; Apple's emoji have 190 million."""
 
 _MAX_TABLE = 4 * 1024 * 1024
 _MAX_FACES = 64
 _BLOCK = 256
 _ENDINGS = (".ttf", ".otf", ".ttc", ".otc")
 _PLAIN = ("", "regular", "book", "roman", "normal", "vf", "variable", "medium")
+_STYLED = re.compile("(extra|ultra|semi|demi)?(bold|black|heavy|light|thin|italic|oblique|slanted|condensed)")
 
 # Families as their files are called, without "-", "_" and spaces. A monospaced one goes first, then what covers much.
 _MONO = (
@@ -43,7 +45,19 @@ _MONO = (
 )
 _WIDE = ("dejavusans", "notosans", "arialunicode", "segoeui", "arial", "helvetica", "freesans", "liberationsans")
 _CJK = (
-    *("notosanscjk", "notosansmonocjk", "sourcehansans", "droidsansfallbackfull", "droidsansfallback", "wqyzenhei"),
+    *(
+        "notosanscjk",
+        "notosansmonocjk",
+        "notosanscjkjp",
+        "notosansjp",
+        "notosanscjksc",
+        "notosanssc",
+        "notosanskr",
+        "sourcehansans",
+        "droidsansfallbackfull",
+        "droidsansfallback",
+        "wqyzenhei",
+    ),
     *("wqymicrohei", "ipagothic", "ipag", "takaogothic", "nanumgothic", "unfonts", "hiraginosansgb", "pingfang"),
     *("applesdgothicneo", "msgothic", "yugothm", "malgun", "msyh", "simsun", "msjh"),
 )
@@ -294,11 +308,13 @@ def font_files(places: Sequence[str]) -> Iterator[str]:
 
 
 def _family(path: str) -> tuple[str, bool]:
-    """A file's family, and whether it is neither bold nor slanted, by its name."""
-    stem = os.path.splitext(os.path.basename(path))[0].lower()  # noqa: PTH119, PTH122
-    name, _, style = stem.partition("-")
-    name = name.partition("[")[0].replace("_", "").replace(" ", "")
-    return name, style.replace("_", "").partition("[")[0] in _PLAIN
+    """A file's family, and whether it is neither bold nor slanted, by its name: `NotoSansArabic[wght].ttf`, `wqy-zenhei.ttc`."""
+    stem = os.path.basename(path).lower().partition(".")[0].partition("[")[0]  # noqa: PTH119
+    stem = stem.replace("_", "").replace(" ", "")
+    name, _, style = stem.rpartition("-")
+    if not name or not (style in _PLAIN or _STYLED.match(style)):
+        return stem.replace("-", ""), True
+    return name.replace("-", ""), style in _PLAIN
 
 
 class Library:
@@ -308,10 +324,12 @@ class Library:
     """
 
     def __init__(self, files: Sequence[str], given: Sequence[str] = ()) -> None:
-        self._given = [font for path in given for font in _faces(path, given=True)]
-        for path, font in zip(given, self._given, strict=False):
-            if font.broken:
+        self._given: list[Font] = []
+        for path in given:
+            faces = _faces(path, given=True)
+            if faces[0].broken:
                 raise DocumentError(f"{path} is no font that can be read", hint="Name a TrueType or OpenType file.")
+            self._given += faces
         self._families: dict[str, list[str]] = {}
         others = []
         for path in files:
