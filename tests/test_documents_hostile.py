@@ -30,7 +30,7 @@ async def outcome(renderers, name, data, **options):
     try:
         async with aclosing(renderers.pages((name, (data, ROLL), options))) as pages:
             async for page in pages:
-                assert page
+                assert page.data
                 number += 1
                 if number == MOST_PAGES:
                     break
@@ -50,7 +50,7 @@ def serve(name, cases, **options):
             for number, (what, data) in enumerate(cases):
                 if number % 10 == 0:
                     renderers._page_seconds = PATIENCE
-                    good = [page async for page in renderers.pages(("image", (GOOD, ROLL), {}))]
+                    good = [page.data async for page in renderers.pages(("image", (GOOD, ROLL), {}))]
                     assert good == [expected], f"before {what}"
                 renderers._page_seconds = SECONDS
                 before = time.monotonic()
@@ -58,7 +58,7 @@ def serve(name, cases, **options):
                 outcomes[what] = await outcome(renderers, name, data, **options)
                 assert time.monotonic() - before < MOST_PAGES * SECONDS + PATIENCE, what
             renderers._page_seconds = PATIENCE
-            assert [page async for page in renderers.pages(("image", (GOOD, ROLL), {}))] == [expected]
+            assert [page.data async for page in renderers.pages(("image", (GOOD, ROLL), {}))] == [expected]
         finally:
             await renderers.close()
 

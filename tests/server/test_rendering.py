@@ -425,7 +425,7 @@ def test_many_at_once_on_few_workers():
             got = []
             async for page in renderers.pages(("count", (number % 5,), {})):
                 most = max(most, len(renderers._workers))
-                got.append(int.from_bytes(page, "big"))
+                got.append(int.from_bytes(page.data, "big"))
             assert got == list(range(number % 5))
 
         await asyncio.gather(*(one(number) for number in range(100)))
@@ -559,7 +559,7 @@ def test_workers_end_when_the_server_is_killed(doing):
         async def main():
             renderers = Renderers(1, 60, command={ODD!r})
             async for page in renderers.pages(({doing!r}, (), {{}})):
-                print(page.decode(), flush=True)
+                print(page.data.decode(), flush=True)
             await asyncio.Event().wait()
         asyncio.run(main())
     """
