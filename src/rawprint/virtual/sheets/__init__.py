@@ -51,7 +51,7 @@ def sheets(
 
     Raises:
         ValueError: There is no such language or code page, or the job is larger than any printer takes: pictures
-            beyond 4096 dots in width, 200,000 rows of paper, 10,000 sheets.
+            beyond 4096 dots in width, a sheet of 200,000 rows, 4096 x 200,000 dots of paper in all, 10,000 sheets.
     """
     printer = printing(dialect, width=width, code_pages=code_pages, dpi=dpi)
     printer.run(data)

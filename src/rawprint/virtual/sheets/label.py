@@ -57,7 +57,8 @@ class Label(Printing):
         self, text: str, cell: tuple[int, int], *, across: int = 1, down: int = 1, gap: int = 0, bold: bool = False
     ) -> Picture:
         text = text[:2000]
-        self.budget.draw(64, min(len(text) * cell[1], MOST_ROWS))
+        # Large characters are drawn anew each time, which takes far longer than to put them on paper.
+        self.budget.work((64 if max(cell) <= 100 else 2048) * cell[1] * len(text))
         made = line(text, *cell, bold=bold, gap=gap)
         self.budget.draw(made.width * across, made.height * down)
         return made.scaled(across, down)
