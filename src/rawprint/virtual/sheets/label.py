@@ -36,6 +36,7 @@ class Label(Printing):
     def _clear(self) -> None:
         """Begin a label anew."""
         self.canvas = Canvas(self.width, self.height, self.budget)
+        self.text = []
 
     def _resize(self, width: int, height: int | None) -> None:
         if not 1 <= width <= MOST_WIDTH or not (height is None or 1 <= height <= MOST_ROWS):

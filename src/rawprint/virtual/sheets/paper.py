@@ -38,7 +38,8 @@ class Sheet:
         data: Its rows from the top, each of (width + 7) // 8 bytes; the high bit is the left dot, 1 = black, and
             what pads a row is 0.
         text: The lines (receipts) or fields (labels) that were printed with the printer's own fonts.
-        unknown: The commands before its end that were not understood, or not obeyed, as they came.
+        unknown: The commands since the sheet before that were not understood, or not obeyed, as they came: at most
+            1000, and the first 64 bytes of each.
     """
 
     width: int
@@ -319,7 +320,14 @@ class Canvas:
 
 
 class Printing:
-    """What every language shares: finished sheets, and what belongs to the next one."""
+    """What every language shares: finished sheets, and what belongs to the next one.
+
+    Attributes:
+        budget: What may still be drawn.
+        done: Finished sheets.
+        text: What is written on the sheet that is not finished.
+        unknown: Commands since the last sheet that were not obeyed.
+    """
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
@@ -362,4 +370,4 @@ class Printing:
         data = b"".join((row << shift).to_bytes(row_bytes, "big") for row in picture.rows)
         sheet = Sheet(picture.width, picture.height, data, tuple(self.text), tuple(self.unknown))
         self.done += [sheet] * copies
-        self.text, self.unknown = [], []
+        self.unknown = []
