@@ -96,7 +96,8 @@ def test_turns():
     assert picture.mirrored() == Picture(3, (0b011, 0b100))
     assert framed(4, 4, 1).rows == (0b1111, 0b1001, 0b1001, 0b1111)
     assert framed(4, 3, 2).rows == (0b1111,) * 3
-    assert ellipse(5, 5, 1).mirrored().height == 5
+    assert ellipse(6, 6, 1) == ellipse(6, 6, 1).turned(1)
+    assert ellipse(2, 40, 3).height == 40  # its line is thicker than half of it
 
 
 # -- ESC/POS --------------------------------------------------------------------------------------------------

@@ -166,7 +166,7 @@ def ellipse(width: int, height: int, thick: int) -> Picture:
     """An ellipse's line of `thick` dots, inside of its size."""
 
     def half(y: float, across: float, down: float) -> float:
-        return across * max(0.0, 1 - (y / down) ** 2) ** 0.5 if down > 0 and abs(y) < down else 0.0
+        return across * (1 - (y / down) ** 2) ** 0.5 if across > 0 and abs(y) < down else 0.0
 
     rows = []
     for at in range(height):
