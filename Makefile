@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 USB_TESTS := USBTB_TIMEOUT=420 nice -n 10 tests/usb/vm.sh $(BIN)/python -m pytest -q -p no:cacheprovider -p no:xdist -p no:hypothesispytest
 USB_REAL := tests/usb/real
 
-.PHONY: demo test test-usb check bench fuzz faults setup chromium node strace clean help
+.PHONY: demo test test-usb check bench fuzz faults setup chromium node fonts strace clean help
 
 help:
 	@echo "make demo    a server, two virtual printers, a printed label; Ctrl-C ends it"
@@ -55,6 +55,17 @@ node:
 			&& (cd $(VENV)/js && npm ci --silent --no-audit --no-fund && cp package-lock.json .installed) \
 			|| echo "npm could not install what the tests of rawprint.js need: they are left out"; fi
 
+# Text is drawn with the fonts of the machine, and compared with pictures that were drawn with these: Latin, Greek and Cyrillic; Arabic,
+# Hebrew, Thai and most other scripts; Chinese, Japanese and Korean; emoji.
+FONTS := fonts-dejavu-core fonts-noto-core fonts-droid-fallback fonts-noto-color-emoji
+fonts:
+	@if dpkg-query -W $(FONTS) >/dev/null 2>&1; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing fonts for the tests of text"; \
+		{ apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(FONTS); } >$(VENV)/fonts.log 2>&1 \
+			|| { tail -n 5 $(VENV)/fonts.log; echo "the fonts could not be installed: tests of scripts without one are left out"; }; \
+	else echo "not all of Debian's fonts are here, and not root: tests of scripts without one are left out (apt-get install $(FONTS))"; fi
+
 demo: $(STAMP)
 	@$(BIN)/python examples/demo.py
 
@@ -74,7 +85,7 @@ endef
 
 # They run beside the linters and not beside the other tests, some of which measure time; where they cannot, setup.sh
 # has said why.
-test: $(STAMP) chromium node strace
+test: $(STAMP) chromium node fonts strace
 	@usb=0; machines=; if tests/usb/setup.sh; then { $(run-usb-tests); exit $$usb; } & machines=$$!; fi; \
 	$(MAKE) --no-print-directory check; code=$$?; \
 	[ -z "$$machines" ] || wait $$machines || usb=1; \

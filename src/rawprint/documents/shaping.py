@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from bisect import bisect_right
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from io import BytesIO
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rawprint.errors import BackendMissing
+from rawprint.errors import BackendMissing, DocumentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from PIL.Image import Image
+    from PIL.ImageFont import FreeTypeFont
 
     from rawprint.documents.fonts import Font, Library
 
@@ -45,6 +48,7 @@ _EM = 5 / 6  # of a cell's height, for fonts that are not monospaced
 _WIDE_EM = 11 / 12
 _BASELINE = 19 / 24
 _MAX_EMOJI = 256  # pixels of a font's picture, to a side
+_PICTURE_SIZES = (109, 160, 136, 128, 96, 64)  # Noto's one size, Apple's
 _SAMPLE = 32  # pixels of the picture of which its greys are judged
 _FLAT = 1_500
 _DARK = 160
@@ -338,47 +342,67 @@ class Plain:
     """Pillow alone: one glyph after the other."""
 
     def __init__(self) -> None:
-        self._fonts: dict[tuple[str, int, float], Any] = {}
+        self._fonts: dict[tuple[str, int, float], FreeTypeFont] = {}
 
     def ink(self, text: str, font: Font, em: tuple[float, float], right_to_left: bool) -> Ink:
         """See `Drawer`.
 
         Raises:
             BackendMissing: It wants shaping.
+            DocumentError: Pillow cannot draw with the font.
         """
-        from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415
+        from PIL import Image, ImageDraw  # noqa: PLC0415
 
         if right_to_left or any(script(each) for each in text):
             raise BackendMissing("text in scripts like Arabic, Hebrew or Thai wants shaping", hint=_HINT)
         text = "".join(each for each in text if not invisible(each))
-        bitmap = font.coloured
-        size = 109.0 if bitmap else em[1]  # the one size of Noto Color Emoji
-        key = font.path, font.index, size
-        if key not in self._fonts:
-            try:
-                self._fonts[key] = ImageFont.truetype(
-                    font.path, size, index=font.index, layout_engine=ImageFont.Layout.BASIC
-                )
-            except (OSError, ValueError):
-                self._fonts[key] = None
-        loaded = self._fonts[key]
-        if loaded is None or not text:
+        if not text:
             return Ink(0)
-        advance = loaded.getlength(text)
-        left, top, right, bottom = (round(each) for each in loaded.getbbox(text, anchor="ls"))
-        if right <= left or bottom <= top:
-            return Ink(advance * em[0] / em[1])
-        if bitmap:
-            picture = Image.new("RGBA", (right - left, bottom - top))
-            ImageDraw.Draw(picture).text((-left, -top), text, font=loaded, anchor="ls", embedded_color=True)
-            return _pasted([picture], em)
-        mask = Image.new("L", (right - left, bottom - top))
-        ImageDraw.Draw(mask).text((-left, -top), text, 255, font=loaded, anchor="ls")
+        loaded = self._loaded(font, em[1])
+        if font.coloured:
+            return _pasted([_coloured(each, loaded) for each in text], em)
+        # Marks lie over their letter: those that take no room begin behind it, those of monospaced fonts where it begins.
+        advance = loaded.getlength(text[0])
+        placed = [(each, round(advance - loaded.getlength(each)) if at else 0) for at, each in enumerate(text)]
+        boxes = [(x, *loaded.getbbox(each, anchor="ls")) for each, x in placed]
+        left, top = math.floor(min(x + box[0] for x, *box in boxes)), math.floor(min(box[1] for _, *box in boxes))
+        right, bottom = math.ceil(max(x + box[2] for x, *box in boxes)), math.ceil(max(box[3] for _, *box in boxes))
         across = em[0] / em[1]
+        if right <= left or bottom <= top:
+            return Ink(advance * across)
+        mask = Image.new("L", (right - left, bottom - top))
+        for each, x in placed:
+            ImageDraw.Draw(mask).text((x - left, -top), each, 255, font=loaded, anchor="ls")
         if across != 1:
             mask = mask.resize((max(1, round(mask.width * across)), mask.height), Image.Resampling.BOX)
             left = round(left * across)
         return Ink(advance * across, mask.point(_half()), left, top)
+
+    def _loaded(self, font: Font, size: float) -> FreeTypeFont:
+        """Pillow's font; one of pictures in whichever size it has."""
+        from PIL import ImageFont  # noqa: PLC0415
+
+        key = font.path, font.index, 0.0 if font.coloured else size
+        for each in _PICTURE_SIZES if font.coloured else (size,):
+            if key in self._fonts:
+                break
+            with suppress(OSError, ValueError):
+                self._fonts[key] = ImageFont.truetype(
+                    font.path, each, index=font.index, layout_engine=ImageFont.Layout.BASIC
+                )
+        if key not in self._fonts:
+            raise DocumentError(f"the font {font.path} cannot be drawn with", hint=f"{_HINT}, or name another font.")
+        return self._fonts[key]
+
+
+def _coloured(character: str, loaded: FreeTypeFont) -> Image:
+    """A glyph of a font of pictures."""
+    from PIL import Image, ImageDraw  # noqa: PLC0415
+
+    left, top, right, bottom = (round(each) for each in loaded.getbbox(character, anchor="ls"))
+    picture = Image.new("RGBA", (max(right - left, 1), max(bottom - top, 1)))
+    ImageDraw.Draw(picture).text((-left, -top), character, font=loaded, anchor="ls", embedded_color=True)
+    return picture
 
 
 class Pen:
