@@ -332,6 +332,18 @@ def test_columns_stand_as_in_font_a():
 
 
 @FONTS
+def test_a_font_that_is_given_goes_first():
+    """One that is not monospaced is set as it was made."""
+    wide = next(
+        (path for path in fonts.font_files(fonts.folders(os.environ, "linux")) if path.endswith("DejaVuSans.ttf")), None
+    )
+    if wide is None:
+        pytest.skip("no DejaVu Sans (make fonts)")
+    assert draw("iii iii", CLONE, fonts=[wide]).inked()[2] < draw("iii iii", CLONE).inked()[2] * 0.6
+    assert draw("漢", CLONE, fonts=[wide]) == draw("漢", CLONE)
+
+
+@FONTS
 def test_alignment():
     boxes = {side: draw("ab", CLONE, align=side).inked() for side in ("left", "center", "right")}
     assert boxes["left"][0] < 12
@@ -480,7 +492,7 @@ def test_many_fonts_cost_little(coloured, tmp_path):
 
     (tmp_path / "many").mkdir()
     for number in range(2_000):
-        os.link(coloured, tmp_path / "many" / f"f{number}.ttf")
+        shutil.copyfile(coloured, tmp_path / "many" / f"f{number}.ttf")
     began = time.perf_counter()
     many = Library(list(fonts.font_files([str(tmp_path / "many")])))
     assert many.find("\U0001f600").path.endswith(".ttf")

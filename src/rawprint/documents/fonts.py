@@ -20,8 +20,8 @@ Path = str | os.PathLike[str]
 MAX_FONT_FILES = 5_000
 """Files of a system that are looked at: the rest of more of them is not there."""
 
-MAX_FONT = 64 * 1024 * 1024
-"""Bytes of a font file; the largest of CJK have 30 million."""
+MAX_FONT = 512 * 1024 * 1024
+"""Bytes of a font file, of which only the tables that are wanted are read; Apple's emoji have 190 million."""
 
 _MAX_TABLE = 4 * 1024 * 1024
 _MAX_FACES = 64
@@ -308,10 +308,12 @@ class Library:
     """
 
     def __init__(self, files: Sequence[str], given: Sequence[str] = ()) -> None:
-        self._given = [font for path in given for font in _faces(path, given=True)]
-        for path, font in zip(given, self._given, strict=False):
-            if font.broken:
+        self._given: list[Font] = []
+        for path in given:
+            faces = _faces(path, given=True)
+            if faces[0].broken:
                 raise DocumentError(f"{path} is no font that can be read", hint="Name a TrueType or OpenType file.")
+            self._given += faces
         self._families: dict[str, list[str]] = {}
         others = []
         for path in files:

@@ -7,7 +7,7 @@ import unicodedata
 from bisect import bisect_right
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from io import BytesIO
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol
@@ -327,7 +327,7 @@ def _limit(picture: Image) -> int:
 
 
 def _pasted(pictures: list[Image], em: tuple[float, float]) -> Ink:
-    """Pictures side by side, an eighth below the baseline, as emoji stand; more than one where the font has no joined one."""
+    """Pictures side by side, over the whole height of a cell; more than one where the font has no joined one."""
     from PIL import Image  # noqa: PLC0415
 
     step = round(em[0])
@@ -335,7 +335,7 @@ def _pasted(pictures: list[Image], em: tuple[float, float]) -> Ink:
     for at, picture in enumerate(pictures):
         drawn = thermal(picture, em)
         mask.paste(drawn, (at * step + (step - drawn.width) // 2, (mask.height - drawn.height) // 2))
-    return Ink(mask.width, mask, 0, round(em[1] / 8) - mask.height, picture=True)
+    return Ink(mask.width, mask, 0, round(em[1] * (1 - _BASELINE)) - mask.height, picture=True)
 
 
 class Plain:
@@ -444,6 +444,12 @@ class Pen:
         if cell.width < ink.advance < cell.width * 1.4:  # better a little narrow than two cells
             ink = self._ink(cluster, font, right_to_left, (em[0] * cell.width / ink.advance, em[1]))
         return self._placed(ink, 0)
+
+    @cached_property
+    def space(self) -> float:
+        """Dots of a space: a cell, but of a font that was given what is its own."""
+        font = self.library.find(" ")
+        return self.one(" ", font, right_to_left=False).advance if font and font.given else self.cell.width
 
     def box(self, character: str) -> Ink:
         """A box with a code point in it, for a character that no font has."""

@@ -343,8 +343,7 @@ def _units(line: str, base: int, pen: Pen) -> list[_Unit]:
         if first == "\t":
             units.append(_Unit("\t", None, base, tab=True, space=True, breaks=False))
         elif unicodedata.category(first) == "Zs":
-            cells = 2 if first == "\u3000" else 1
-            ink = Ink(cells * pen.cell.width)
+            ink = Ink(2 * pen.cell.width if first == "\u3000" else pen.space)
             units.append(_Unit(cluster, None, level, space=first not in "\u00a0\u202f\u2007", breaks=breaks, ink=ink))
         else:
             for part in _parts(cluster, pen):
