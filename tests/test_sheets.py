@@ -328,6 +328,21 @@ def test_sample_receipt():
     assert sheet.height == 48 + 60 + 16 + 30 + 125 + 30 + 90
 
 
+@pytest.mark.parametrize("way", ["bitImageRaster", "graphics", "bitImageColumn"])
+@pytest.mark.parametrize("size", [(16, 16), (61, 50), (384, 100)])
+def test_against_python_escpos(way, size):
+    """Another's encoder."""
+    from escpos.printer import Dummy
+
+    image = noise(*size)
+    printer = Dummy()
+    printer.image(image, impl=way, center=False)
+    sheet = escpos(printer.output, width=size[0])
+    bits = "".join(rows(sheet)[: size[1]])
+    assert bits == "".join("0" if pixel else "1" for pixel in image.convert("L").tobytes())
+    assert sheet.unknown == ()
+
+
 # -- Star -----------------------------------------------------------------------------------------------------
 
 
@@ -426,6 +441,16 @@ def test_tspl_prints():
     assert len(made) == 7
     assert made[0] == made[5] != made[6]
     assert not made[6].data.strip(b"\x00")
+    again = sheets("tspl", TSPL + b'TEXT 0,0,"1",0,1,1,"A"\r\nPRINT 1\r\nPRINT 1\r\nCLS\r\nPRINT 1\r\nFOO')
+    assert [sheet.text for sheet in again] == [("A",), ("A",), ()]
+    assert [sheet.unknown for sheet in again] == [(), (), (b"FOO",)]
+
+
+def test_a_batch_of_labels_is_no_flood():
+    label = (
+        b'SIZE 50 mm,30 mm\r\nCLS\r\nTEXT 0,0,"3",0,1,1,"%d"\r\nBITMAP 0,0,25,200,1,' + bytes(5000) + b"\r\nPRINT 1\r\n"
+    )
+    assert len(sheets("tspl", b"".join(label.replace(b"%d", b"%d" % number) for number in range(300)))) == 300
 
 
 def test_tspl_lines():
@@ -569,7 +594,7 @@ def test_zpl_lines():
 
 def test_zpl_quantity():
     assert len(sheets("zpl", b"^XA^PW8^LL2^FO0,0^GB1,1,1^FS^PQ3^XZ^XA^FO1,1^GB1,1,1^FS^XZ")) == 4
-    assert sheets("zpl", b"^XA^MMT^XZ") == []
+    assert sheets("zpl", b"^XA^MMT^XZ^XA^IDR:A.GRF^FS^XZ") == []
 
 
 def test_zpl_text():

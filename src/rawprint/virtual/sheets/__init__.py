@@ -5,6 +5,7 @@ Nothing here comes from `rawprint.documents`, whose encoders it is there to chec
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rawprint.virtual.sheets.paper import Budget, Printing, Sheet
@@ -35,7 +36,7 @@ def sheets(
     size and say the right thing, in a font that is not the maker's.
 
     A receipt ends with its cut, and with the job; a label with the command that prints it. Copies are the same sheet
-    so many times. Each job is printed by a printer that was just switched on.
+    so many times. What came after the last sheet and was not understood is noted on it. Each job is printed by a printer that was just switched on.
 
     Args:
         dialect: escpos, star, tspl, zpl, epl or cpcl.
@@ -51,12 +52,15 @@ def sheets(
 
     Raises:
         ValueError: There is no such language or code page, or the job is larger than any printer takes: pictures
-            beyond 4096 dots in width, 200,000 rows of paper, 10,000 sheets.
+            beyond 4096 dots in width, a sheet of 200,000 rows, 4096 x 200,000 dots of paper in all, 10,000 sheets.
     """
     printer = printing(dialect, width=width, code_pages=code_pages, dpi=dpi)
     printer.run(data)
     printer.finish()
-    return printer.done
+    done = printer.done
+    if printer.unknown and done:
+        done[-1] = replace(done[-1], unknown=(*done[-1].unknown, *printer.unknown))
+    return done
 
 
 def printing(

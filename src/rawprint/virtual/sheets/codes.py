@@ -7,8 +7,8 @@ from functools import lru_cache
 from rawprint.virtual.sheets.glyphs import line
 from rawprint.virtual.sheets.paper import Budget, Picture, framed
 
-# Making a QR code takes as long as drawing so many rows of 64 dots.
-_QR_ROWS = 3000
+# Making a QR code takes as long as drawing so many dots: each, and for each byte in it.
+_QR_WORK, _QR_BYTE_WORK = 300_000, 8_000
 
 _MOST_CHARACTERS = 3000
 
@@ -30,7 +30,7 @@ def qr(budget: Budget, data: bytes, level: str, module: int) -> Picture | None:
     """
     if not 0 < len(data) <= _MOST_CHARACTERS or level not in "LMQH":
         return None
-    budget.draw(64, _QR_ROWS)
+    budget.work(_QR_WORK + _QR_BYTE_WORK * len(data))
     made = _qr(data, level)
     if made is None:
         return None

@@ -92,7 +92,6 @@ class Epl(Label):
 
     def _new(self, _: list[str]) -> None:  # N
         self._clear()
-        self.text.clear()
 
     def _set_width(self, p: list[str]) -> bool:  # q, in dots
         width = whole(p[0])

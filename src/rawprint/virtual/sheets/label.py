@@ -36,6 +36,7 @@ class Label(Printing):
     def _clear(self) -> None:
         """Begin a label anew."""
         self.canvas = Canvas(self.width, self.height, self.budget)
+        self.text = []
 
     def _resize(self, width: int, height: int | None) -> None:
         if not 1 <= width <= MOST_WIDTH or not (height is None or 1 <= height <= MOST_ROWS):
@@ -57,7 +58,8 @@ class Label(Printing):
         self, text: str, cell: tuple[int, int], *, across: int = 1, down: int = 1, gap: int = 0, bold: bool = False
     ) -> Picture:
         text = text[:2000]
-        self.budget.draw(64, min(len(text) * cell[1], MOST_ROWS))
+        # Large characters are drawn anew each time, which takes far longer than to put them on paper.
+        self.budget.work((64 if max(cell) <= 100 else 2048) * cell[1] * len(text))
         made = line(text, *cell, bold=bold, gap=gap)
         self.budget.draw(made.width * across, made.height * down)
         return made.scaled(across, down)

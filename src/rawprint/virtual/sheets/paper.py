@@ -17,8 +17,12 @@ MOST_ROWS = 200_000
 # A batch of labels; copies cost nothing, but somebody will write each to a file.
 MOST_SHEETS = 10_000
 
-# What all drawing of one job may touch: four such rolls. A narrow row costs as much as one of `_LEAST_COST` dots.
-_MOST_DOTS = 4 * MOST_WIDTH * MOST_ROWS
+# Of all sheets of a job together, but for copies. A row of few dots takes as much memory as one of `_LEAST_ROW`.
+MOST_DOTS = MOST_WIDTH * MOST_ROWS
+_LEAST_ROW = 512
+
+# What all drawing of one job may touch. A narrow row takes as long as one of `_LEAST_COST` dots.
+_MOST_DRAWN = 4 * MOST_DOTS
 _LEAST_COST = 64
 
 _NUMBER = re.compile(r"[+-]?\d{1,7}(\.\d{1,9})?")
@@ -34,7 +38,8 @@ class Sheet:
         data: Its rows from the top, each of (width + 7) // 8 bytes; the high bit is the left dot, 1 = black, and
             what pads a row is 0.
         text: The lines (receipts) or fields (labels) that were printed with the printer's own fonts.
-        unknown: The commands before its end that were not understood, or not obeyed, as they came.
+        unknown: The commands since the sheet before that were not understood, or not obeyed, as they came: at most
+            1000, and the first 64 bytes of each.
     """
 
     width: int
@@ -200,8 +205,8 @@ class Budget:
 
     def renew(self) -> None:
         """Begin a new job."""
-        self._dots = _MOST_DOTS
-        self._rows = MOST_ROWS
+        self._drawn = _MOST_DRAWN
+        self._paper = MOST_DOTS
         self._sheets = MOST_SHEETS
 
     def draw(self, width: int, height: int) -> None:
@@ -212,26 +217,27 @@ class Budget:
         """
         if not (0 <= width <= 2 * MOST_WIDTH and 0 <= height <= MOST_ROWS):
             raise ValueError(f"no printer takes a picture of {width} x {height} dots")
-        self._dots -= max(width, _LEAST_COST) * height
-        if self._dots < 0:
+        self.work(max(width, _LEAST_COST) * height)
+
+    def work(self, dots: int) -> None:
+        """Account for what takes as long as drawing so many dots.
+
+        Raises:
+            ValueError: The job has drawn too much.
+        """
+        self._drawn -= dots
+        if self._drawn < 0:
             raise ValueError("the job draws more than a printer's memory or a roll of paper takes")
 
-    def rows(self, count: int) -> None:
-        """Account for new paper.
+    def sheets(self, width: int, height: int, count: int) -> None:
+        """Account for a sheet and its copies.
 
         Raises:
-            ValueError: It is more than a roll.
+            ValueError: They are too many, or the job needs too much paper.
         """
-        self._rows -= count
-        if self._rows < 0:
-            raise ValueError(f"the job needs more than {MOST_ROWS} rows of paper")
-
-    def sheets(self, count: int) -> None:
-        """Account for sheets.
-
-        Raises:
-            ValueError: They are too many.
-        """
+        self._paper -= max(width, _LEAST_ROW) * height
+        if self._paper < 0:
+            raise ValueError(f"the job needs more than {MOST_DOTS} dots of paper")
         self._sheets -= count
         if self._sheets < 0:
             raise ValueError(f"the job prints more than {MOST_SHEETS} sheets")
@@ -257,7 +263,7 @@ class Canvas:
         if not 1 <= self.width <= MOST_WIDTH or (self.height is not None and not 1 <= self.height <= MOST_ROWS):
             raise ValueError(f"no printer takes paper of {self.width} x {self.height} dots")
         if self.height is not None:
-            self.budget.rows(self.height)
+            self.budget.draw(0, self.height)
             self.rows = [0] * self.height
 
     @cached_property
@@ -265,10 +271,16 @@ class Canvas:
         return (1 << self.width) - 1
 
     def reach(self, bottom: int) -> None:
-        """Have rows down to there, if it grows."""
+        """Have rows down to there, if it grows.
+
+        Raises:
+            ValueError: There is not so much paper.
+        """
         more = bottom - len(self.rows)
         if self.height is None and more > 0:
-            self.budget.rows(more)
+            if bottom > MOST_ROWS:
+                raise ValueError(f"the job needs more than {MOST_ROWS} rows of paper in one piece")
+            self.budget.draw(0, more)
             self.rows += [0] * more
 
     def draw(self, picture: Picture, x: int, y: int) -> None:
@@ -308,7 +320,14 @@ class Canvas:
 
 
 class Printing:
-    """What every language shares: finished sheets, and what belongs to the next one."""
+    """What every language shares: finished sheets, and what belongs to the next one.
+
+    Attributes:
+        budget: What may still be drawn.
+        done: Finished sheets.
+        text: What is written on the sheet that is not finished.
+        unknown: Commands since the last sheet that were not obeyed.
+    """
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
@@ -345,10 +364,10 @@ class Printing:
 
     def _out(self, picture: Picture, copies: int = 1) -> None:
         copies = max(copies, 1)
-        self.budget.sheets(copies)
+        self.budget.sheets(picture.width, picture.height, copies)
         row_bytes = (picture.width + 7) // 8
         shift = row_bytes * 8 - picture.width
         data = b"".join((row << shift).to_bytes(row_bytes, "big") for row in picture.rows)
         sheet = Sheet(picture.width, picture.height, data, tuple(self.text), tuple(self.unknown))
         self.done += [sheet] * copies
-        self.text, self.unknown = [], []
+        self.unknown = []

@@ -137,6 +137,7 @@ class Roll(Printing):
         """Tear off what was printed; a line that was not ended is not printed."""
         if self._roll.rows:
             self._out(self._roll.picture())
+            self.text = []
             self._roll = Canvas(self.width, None, self.budget)
 
     spacing: int

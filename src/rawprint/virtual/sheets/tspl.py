@@ -183,7 +183,6 @@ class Tspl(Label):
 
     def _cls(self, _: list[str]) -> None:
         self._clear()
-        self.text.clear()
 
     def _print_labels(self, p: list[str]) -> bool:
         sets, copies = whole(p[0], 1), whole(p[1], 1) if len(p) > 1 else 1

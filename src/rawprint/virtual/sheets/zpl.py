@@ -172,7 +172,7 @@ class Zpl(Label):
     def _field(self) -> None:
         """After ^FS."""
         self._x, self._y = self._home
-        self._typeset = False
+        self._typeset = self._placed = False
         self._reverse = False
         self._hex = ""
         self._block: tuple[int, int, int, str] | None = None
@@ -244,10 +244,11 @@ class Zpl(Label):
 
     def _resize_kept(self, width: int, height: int | None) -> None:
         """^PW and ^LL may stand after fields; what is drawn stays."""
-        before = self.canvas.picture()
+        before, text = self.canvas.picture(), self.text
         self._resize(width, height)
         if self._fields:
             self.canvas.draw(before, 0, 0)
+            self.text = text
 
     def _set_home(self, p: list[str]) -> None:
         self._home = (max(whole(p[0]), 0), max(whole(p[1]), 0) if len(p) > 1 else 0)
@@ -284,6 +285,7 @@ class Zpl(Label):
         return len(p) < 3 or p[2] in ("", "0")
 
     def _place(self, p: list[str]) -> None:
+        self._placed = True
         self._x = self._home[0] + whole(p[0])
         self._y = self._home[1] + (whole(p[1]) if len(p) > 1 else 0)
 
@@ -328,7 +330,8 @@ class Zpl(Label):
         )
 
     def _separator(self, _: list[str]) -> None:  # ^FS
-        self._fields += 1
+        if self._placed:  # one that places nothing, such as ^IDR:A.GRF^FS, prints no label
+            self._fields += 1
         if self._data is not None:
             if self._code is not None:
                 self._draw_code(*self._code, self._data)
