@@ -18,6 +18,7 @@ _RIGHT_LEFT = frozenset({"R", "AL", "AN", "RLE", "RLO", "RLI"})
 _PAIRS = "()[]{}⁅⁆⁽⁾₍₎⌈⌉⌊⌋❨❩❪❫❬❭❮❯❰❱❲❳❴❵⟦⟧⟨⟩⟪⟫⟬⟭⟮⟯⦃⦄⦅⦆〈〉《》「」『』【】〔〕〖〗〘〙〚〛﹙﹚﹛﹜﹝﹞()[]{}⦅⦆「」"
 _OPENS = dict(zip(_PAIRS[0::2], _PAIRS[1::2], strict=True))
 _CLOSES = frozenset(_PAIRS[1::2])
+_SAME = {"\u2329": "\u3008", "\u232a": "\u3009"}  # canonically equivalent
 
 
 def base_level(text: str) -> int:
@@ -270,7 +271,7 @@ def _brackets(
     open_ones: list[tuple[str, int]] = []
     pairs = []
     for at, where in enumerate(sequence):
-        character = text[where]
+        character = _SAME.get(text[where], text[where])
         if types[at] != "ON":
             continue
         if character in _OPENS:

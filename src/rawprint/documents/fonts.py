@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import sys
 from array import array
@@ -28,6 +29,7 @@ _MAX_FACES = 64
 _BLOCK = 256
 _ENDINGS = (".ttf", ".otf", ".ttc", ".otc")
 _PLAIN = ("", "regular", "book", "roman", "normal", "vf", "variable", "medium")
+_STYLED = re.compile("(extra|ultra|semi|demi)?(bold|black|heavy|light|thin|italic|oblique|slanted|condensed)")
 
 # Families as their files are called, without "-", "_" and spaces. A monospaced one goes first, then what covers much.
 _MONO = (
@@ -43,7 +45,19 @@ _MONO = (
 )
 _WIDE = ("dejavusans", "notosans", "arialunicode", "segoeui", "arial", "helvetica", "freesans", "liberationsans")
 _CJK = (
-    *("notosanscjk", "notosansmonocjk", "sourcehansans", "droidsansfallbackfull", "droidsansfallback", "wqyzenhei"),
+    *(
+        "notosanscjk",
+        "notosansmonocjk",
+        "notosanscjkjp",
+        "notosansjp",
+        "notosanscjksc",
+        "notosanssc",
+        "notosanskr",
+        "sourcehansans",
+        "droidsansfallbackfull",
+        "droidsansfallback",
+        "wqyzenhei",
+    ),
     *("wqymicrohei", "ipagothic", "ipag", "takaogothic", "nanumgothic", "unfonts", "hiraginosansgb", "pingfang"),
     *("applesdgothicneo", "msgothic", "yugothm", "malgun", "msyh", "simsun", "msjh"),
 )
@@ -294,11 +308,13 @@ def font_files(places: Sequence[str]) -> Iterator[str]:
 
 
 def _family(path: str) -> tuple[str, bool]:
-    """A file's family, and whether it is neither bold nor slanted, by its name."""
-    stem = os.path.splitext(os.path.basename(path))[0].lower()  # noqa: PTH119, PTH122
-    name, _, style = stem.partition("-")
-    name = name.partition("[")[0].replace("_", "").replace(" ", "")
-    return name, style.replace("_", "").partition("[")[0] in _PLAIN
+    """A file's family, and whether it is neither bold nor slanted, by its name: `NotoSansArabic[wght].ttf`, `wqy-zenhei.ttc`."""
+    stem = os.path.basename(path).lower().partition(".")[0].partition("[")[0]  # noqa: PTH119
+    stem = stem.replace("_", "").replace(" ", "")
+    name, _, style = stem.rpartition("-")
+    if not name or not (style in _PLAIN or _STYLED.match(style)):
+        return stem.replace("-", ""), True
+    return name.replace("-", ""), style in _PLAIN
 
 
 class Library:

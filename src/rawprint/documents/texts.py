@@ -13,7 +13,7 @@ from rawprint.documents.fonts import library
 from rawprint.documents.images import MAX_ROWS
 from rawprint.documents.languages import LANGUAGES
 from rawprint.documents.shaping import Cell, Ink, Pen, clusters, font_for, invisible, script, shapes
-from rawprint.errors import DocumentError, DocumentTooLarge, UnprintableText, Unsupported
+from rawprint.errors import BackendMissing, DocumentError, DocumentTooLarge, UnprintableText, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -109,7 +109,7 @@ def draw(
     Raises:
         DocumentError: An argument or a font of `fonts` is none.
         DocumentTooLarge: The text has more than `MAX_TEXT` characters, or becomes more than `MAX_ROWS` rows.
-        BackendMissing: Its script wants shaping, and `rawprint[text]` is not installed.
+        BackendMissing: Its script wants shaping, and `rawprint[text]` is not installed; or there are no fonts.
     """
     if not 8 <= height <= 512:
         raise DocumentError(f"text cannot be {height} dots high", hint="A height is 8 to 512 dots.")
@@ -119,7 +119,7 @@ def draw(
         raise DocumentError(f"text cannot be {width} dots wide", hint=f"A width is 1 to {MAX_WIDTH:,} dots.")
     cell = Cell(height // 2, height)
     look = _Look(width, cell, height * 5 // 4, _checked(align), bold, underline, invert)
-    return _drawn(_lines(text), look, Pen(library(fonts), cell))
+    return _drawn(_lines(text), look, _pen(fonts, cell))
 
 
 def text(
@@ -154,7 +154,7 @@ def text(
         Unsupported: "native", and the language is that of a label printer.
         DocumentError: An argument or a font of `fonts` is none.
         DocumentTooLarge: The text has more than `MAX_TEXT` characters, or becomes more than `MAX_ROWS` rows.
-        BackendMissing: Something must be drawn whose script wants shaping, and `rawprint[text]` is not installed.
+        BackendMissing: Something must be drawn whose script wants shaping, and `rawprint[text]` is not installed; or there are no fonts.
     """
     roll = _roll(paper, policy)
     across, down = size
@@ -165,7 +165,7 @@ def text(
     # Printers feed as far as a line is high, and a sixth of an inch at least.
     look = _Look(paper.width, cell, max(native.PITCH, cell.height), _checked(align), bold, underline)
     if not roll:
-        return pages.page(_drawn(lines, look, Pen(library(fonts), cell)), paper)
+        return pages.page(_drawn(lines, look, _pen(fonts, cell)), paper)
     encoder = native.Encoder(paper)
     if policy == "native" and (found := _unprintable(lines, paper, policy, fonts, controls=False)):
         which = tuple(dict.fromkeys(each.character for each in found))
@@ -185,7 +185,7 @@ def text(
         if own:
             out += encoder.lines(group, style)
         else:
-            pen = pen or Pen(library(fonts), cell)
+            pen = pen or _pen(fonts, cell)
             out += pages.picture(_trimmed(_drawn(list(group), look, pen)), paper)
     return bytes(out + encoder.end())
 
@@ -267,6 +267,8 @@ def _unprintable(
                         why = "It is written from right to left, which the printer does not."
                 elif unicodedata.category(character) == "Zs":
                     continue
+                elif known.mono() is None:
+                    why = "There is no font on this machine to draw text with."
                 elif script(character) and not shapes():
                     why = "Its script wants shaping: pip install 'rawprint[text]'."
                 elif font_for(known, cluster) or font_for(known, character):
@@ -285,6 +287,15 @@ def _name(character: str) -> str:
 
 def _named(character: str) -> str:
     return f"{character!r} (U+{ord(character):04X})"
+
+
+def _pen(fonts: Sequence[Path], cell: Cell) -> Pen:
+    known = library(fonts)
+    if known.mono() is None:  # a box for each letter would help nobody
+        raise BackendMissing(
+            "there is no font on this machine to draw text with", hint="apt-get install fonts-dejavu-core"
+        )
+    return Pen(known, cell)
 
 
 def _checked(align: str) -> str:
