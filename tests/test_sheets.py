@@ -513,6 +513,10 @@ def test_tspl_codes():
     assert part(sheet, 0, 200, 190, 10) == part(ean, 0, 0, 190, 10)
 
 
+def test_tspl_qr_without_level():
+    assert tspl(TSPL + b'QRCODE 0,0,,4,A,0,"A"\r\nPRINT 1\r\n').unknown == (b'QRCODE 0,0,,4,A,0,"A"',)
+
+
 def test_tspl_unknown():
     sheet = tspl(TSPL + b'FOO 1\r\nBOX 1,2\r\nTEXT 1,2,"3"\r\n\x1b!?~!T\r\nPRINT 1\r\n')
     assert sheet.unknown == (b"FOO 1", b"BOX 1,2", b'TEXT 1,2,"3"')

@@ -12,6 +12,9 @@ _QR_WORK, _QR_BYTE_WORK = 300_000, 8_000
 
 _MOST_CHARACTERS = 3000
 
+# As the code's own format information has them.
+_LEVELS = {"L": 1, "M": 0, "Q": 3, "H": 2}
+
 # Of the text below a barcode.
 _HRI = (12, 24)
 
@@ -28,7 +31,7 @@ def qr(budget: Budget, data: bytes, level: str, module: int) -> Picture | None:
     Raises:
         ValueError: The job draws too much.
     """
-    if not 0 < len(data) <= _MOST_CHARACTERS or level not in "LMQH":
+    if not 0 < len(data) <= _MOST_CHARACTERS or level not in _LEVELS:
         return None
     budget.work(_QR_WORK + _QR_BYTE_WORK * len(data))
     made = _qr(data, level)
@@ -43,8 +46,7 @@ def _qr(data: bytes, level: str) -> Picture | None:
     import qrcode  # noqa: PLC0415
     from qrcode.exceptions import DataOverflowError  # noqa: PLC0415
 
-    levels = {"L": 1, "M": 0, "Q": 3, "H": 2}  # as the code's own format information has them
-    code = qrcode.QRCode(error_correction=levels[level], border=0)
+    code = qrcode.QRCode(error_correction=_LEVELS[level], border=0)
     try:
         code.add_data(data)
         code.make(fit=True)
