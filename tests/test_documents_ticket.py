@@ -153,7 +153,7 @@ def test_the_markup_by_example():
         ("[Table 5]", "1, column 2", r"\["),
         ("[qr]", "1, column 4", "DATA"),
         ("[qr size=x a]", "1, column 10", "Correct"),
-        ("[qr size=99 a]", "1, column 1", "Shorten"),
+        ("[qr size=99 a]", "1, column 1", "Correct"),
         ("[barcode ean14 1]", "1, column 10", "ean13"),
         ("[barcode code128 é]", "1, column 1", "QR"),
         ("[cut off]", "1, column 6", "full"),
@@ -198,6 +198,21 @@ def test_what_is_wrong_is_told_with_its_place(text, place, hint):
 def test_blocks_made_in_python_are_checked(block):
     with pytest.raises(DocumentError, match=r"^block 2\b"):
         b.checked([b.Text("x"), block])
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        (b.Text("x" * 2001), "block 1, text: its text is at most 2000 characters"),
+        (b.Qr("x", size=99), "block 1, qr: its size is at most 32"),
+        (b.Columns(()), "block 1, columns: its number of cells is at least 1"),
+        (b.Columns((b.Cell("x", width=0),)), r"block 1, columns: its cells\[0\].width is at least 1"),
+        (b.Text(1), r"block 1, text: Expected `str`, got `int` - at `\$.text`"),
+    ],
+)
+def test_bounds_are_told_plainly(block, message):
+    with pytest.raises(DocumentError, match=f"^{message}$"):
+        b.checked([block])
 
 
 def test_a_ticket_has_an_end():

@@ -192,7 +192,8 @@ def checked(blocks: Iterable[Block]) -> tuple[Block, ...]:
             plain = msgspec.to_builtins(block, builtin_types=(bytes,))
             block = msgspec.convert(plain, type(block), builtin_types=(bytes,))
         except (msgspec.ValidationError, TypeError, ValueError) as error:
-            raise DocumentError(f"block {number}, {_name(block)}: {error}"[:300]) from error
+            hint = "Shorten it, or take two." if "length" in str(error) else "Correct it."
+            raise DocumentError(f"block {number}, {_name(block)}: {_plainly(str(error))}", hint=hint) from error
         problem = find_problem(block)
         if problem:
             raise DocumentError(f"block {number}, {_name(block)}: {problem[0]}", hint=problem[1])
@@ -205,6 +206,19 @@ def checked(blocks: Iterable[Block]) -> tuple[Block, ...]:
                 raise DocumentTooLarge(f"the images of a ticket have {MAX_IMAGE:,} bytes at most")
         given.append(block)
     return tuple(given)
+
+
+def _plainly(message: str) -> str:
+    """What msgspec says of a bound, as people say it."""
+    found = re.fullmatch(r"Expected `(\w+)` (of length )?(<=|>=) (\S+) - at `\$\.?(.*)`", message)
+    if found is None:
+        return message[:300]
+    kind, length, side, bound, place = found.groups()
+    least = "at most" if side == "<=" else "at least"
+    if kind == "array":
+        place = f"number of {place}"
+    what = {"str": " characters", "bytes": " bytes"}.get(kind, "") if length else ""
+    return f"its {place} is {least} {bound}{what}"
 
 
 def find_problem(block: Block) -> tuple[str, str] | None:

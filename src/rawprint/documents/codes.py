@@ -85,16 +85,15 @@ def _place(align: str) -> bytes:
 
 def _escpos_barcode(block: Barcode, band: DotsBand, paper: Paper) -> bytes | None:
     kind = _ESCPOS.get(block.kind)
-    if kind is None or not 2 <= band.module <= 6:
-        return None
     body = bars(block.data, block.kind)[1].encode("ascii")
-    height = paper.dots(block.height_mm)
-    # Ours has two digits in one character, and theirs, in code set B, one.
-    if height > 255 or (block.kind == "code128" and (11 * len(body) + 55) * band.module > paper.width):
-        return None
+    module, height = band.module, paper.dots(block.height_mm)
     if block.kind == "code128":
+        # Ours has two digits in one character, and theirs, in code set B, one: 11 modules each, with start, check, stop and white.
+        module = min(module, paper.width // (11 * len(body) + 55))
         body = b"{B" + body
-    look = b"\x1dh%c\x1dw%c\x1dH%c\x1df\x00" % (height, band.module, 2 if block.text else 0)
+    if kind is None or height > 255 or not 2 <= module <= 6:
+        return None
+    look = b"\x1dh%c\x1dw%c\x1dH%c\x1df\x00" % (height, module, 2 if block.text else 0)
     return _place(block.align) + look + b"\x1dk%c%c" % (kind, len(body)) + body + b"\n" + _place("left")
 
 
