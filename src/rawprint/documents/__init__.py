@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from rawprint.documents.profiles import PROFILES, Profile, profile, profile_names
     from rawprint.documents.receipts import receipt
     from rawprint.documents.rendering import Part, Piece, recall, render, store
+    from rawprint.documents.specimens import specimen
     from rawprint.documents.texts import Unprintable, draw, lint, text
     from rawprint.documents.tickets import Remark, layout, lint_ticket, preview, ticket
 
@@ -86,6 +87,7 @@ __all__ = [
     "recall",
     "receipt",
     "render",
+    "specimen",
     "store",
     "text",
     "ticket",
@@ -128,6 +130,7 @@ _FROM = {
     "recall": "rendering",
     "render": "rendering",
     "store": "rendering",
+    "specimen": "specimens",
     "Unprintable": "texts",
     "draw": "texts",
     "lint": "texts",

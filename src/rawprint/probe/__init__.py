@@ -13,7 +13,7 @@ from rawprint import identify
 from rawprint.capabilities import Capabilities
 from rawprint.dialects import DIALECTS, by_name
 from rawprint.discovery import discover
-from rawprint.errors import AddressError, BadReply, Disconnected, NoReply, OpenError, WriteStalled
+from rawprint.errors import AddressError, BackendMissing, BadReply, Disconnected, NoReply, OpenError, Unsupported, WriteStalled
 from rawprint.printer import Printer
 from rawprint.probe import findings, network, surroundings
 from rawprint.probe.bundle import Recording
@@ -524,8 +524,9 @@ class _Examination:
         if dialect is None or findings.worst(report.findings) is Severity.ERROR:
             return
         self._deadline = max(self._deadline, time.monotonic() + _TEST_TIME)
+        label = _test_label(report, dialect)
         try:
-            printer.print(dialect.test_print, self._left)
+            printer.print(label, self._left)
         except WriteStalled as error:
             report.add(
                 "write-stalled",
@@ -543,7 +544,19 @@ class _Examination:
         report.add(
             "test-print",
             Severity.INFO,
-            f"A test print of {len(dialect.test_print)} bytes was given to the printer.",
+            f"A test print of {len(label)} bytes was given to the printer.",
             f"It answered {', '.join(told)} after it." if told else "",
             "See that it came out." if not set(told) & {fence.name for fence in dialect.fences} else "",
         )
+
+
+def _test_label(report: Report, dialect: Dialect) -> bytes:
+    """A label that says who the printer is, and shows how it prints; where nothing can be drawn, a few words of its own letters."""
+    from rawprint.documents import Paper, specimen  # noqa: PLC0415 - Pillow, for those who print
+
+    name = report.make_model or dialect.name
+    try:
+        paper = Paper.of(dialect.name, cut="partial")
+        return specimen(paper, name=name, address=report.address, at=datetime.now().astimezone())
+    except (BackendMissing, Unsupported):
+        return dialect.test_print
