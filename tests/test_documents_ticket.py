@@ -353,6 +353,29 @@ def test_what_the_printer_writes_stands_where_it_would_be_drawn(dialect, width_m
             assert abs(mine[1] - other[1]) < 10
 
 
+def test_a_line_has_as_many_characters_as_the_profile_says():
+    """Where the paper has room for more, nothing stands there."""
+    plain = documents.Paper.of("escpos", width_mm=80)
+    paper = dataclasses.replace(plain, profile=dataclasses.replace(plain.profile, columns={"a": 40}))
+    content = "^ @2 Head\n> right\n^ __under__\n| a |> b |\n^ middle"
+    own, drawn = (picture_of(print_on_paper(content, paper, policy)) for policy in ("auto", "raster"))
+    assert own.inked()[2] <= 480
+    for dots in (own, drawn):
+        head, right, under, row, middle = _lines_of(dots)
+        for box in (head, under, middle):
+            assert abs(sum(box) / 2 - 240) < 16
+        assert right[1] > 468
+        assert row[0] < 12
+        assert row[1] > 468
+
+
+def _lines_of(dots):
+    return [
+        documents.Dots(dots.width, bottom - top, bytes(dots.rows(top, bottom))).inked()[::2]
+        for top, bottom in ((0, 48), (48, 78), (78, 108), (108, 138), (138, 160))
+    ]
+
+
 def test_rows_that_follow_each_other_are_one_table():
     paper = paper_of("escpos")
     cells = [

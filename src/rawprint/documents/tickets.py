@@ -249,14 +249,26 @@ def _native(band: Band, setting: Setting, policy: Policy, encoder: Encoder) -> b
     if policy == "raster":
         return None
     match band:
-        case DotsBand() if policy == "native":
+        case DotsBand() if policy == "native" and not _slack(setting):
             return code(band, setting.paper)
         case SpaceBand(lines=lines) if lines:
             return b"\n" * lines
         case TextBand(cells=cells, size=size) if max(size) <= encoder.most:
+            if band.underline and _slack(setting):  # the blanks before it would be underlined, too
+                return None
             if all(encoder.prints(line) for cell in cells for line in cell.text.split("\n")):
                 return _text(band, setting, encoder)
     return None
+
+
+def _slack(setting: Setting) -> bool:
+    """Whether the paper has room for more characters than the profile says that a line has."""
+    return setting.paper.width - setting.grid.width >= setting.grid.cell
+
+
+def _before(free: int, align: str) -> int:
+    """How many of the free characters stand before a text."""
+    return {"center": free // 2, "right": free}.get(align, 0)
 
 
 def _text(band: TextBand, setting: Setting, encoder: Encoder) -> bytes:
@@ -265,13 +277,18 @@ def _text(band: TextBand, setting: Setting, encoder: Encoder) -> bytes:
     columns = [wrapped(cell.text, cell.width // wide, setting) for cell in band.cells]
     if len(columns) == 1:
         cell = band.cells[0]
-        return encoder.lines(columns[0], Style(wide, high, cell.bold, band.underline, cell.align))
+        lines, align = columns[0], cell.align
+        if _slack(setting):
+            # The printer would place it on all of its paper, and what is drawn stands in fewer columns: blanks place it there, too.
+            room = cell.width // wide
+            lines = [" " * _before(room - cells_of(line), align) + line if line else "" for line in lines]
+            align = "left"
+        return encoder.lines(lines, Style(wide, high, cell.bold, band.underline, align))
     out = bytearray()
     for line in zip_longest(*columns, fillvalue=""):
         pieces, at = [], 0
         for cell, text in zip(band.cells, line, strict=True):
-            free = cell.width - cells_of(text)
-            before = {"center": free // 2, "right": free}.get(cell.align, 0)
+            before = _before(cell.width - cells_of(text), cell.align)
             if text:
                 pieces.append((" " * (cell.at + before - at) + text, cell.bold))
                 at = cell.at + before + cells_of(text)
