@@ -342,7 +342,7 @@ def test_items_follow_each_other_on_a_roll_and_the_cut_is_the_last():
     assert piece.last
     assert piece.data == b"Hello\n" + picture(dots, paper) + b"\n\n\n\n\x1dV\x01"
     (piece,) = render([logo, Part("raw", b"Bye\n\x1dV\x00")], paper)
-    assert piece.data == picture(dots, paper) + b"Bye\n\x1dV\x00"  # a program that cuts itself
+    assert piece.data == b"\x1b@" + picture(dots, paper) + b"Bye\n\x1dV\x00"  # a program that cuts itself
 
 
 def test_a_document_is_a_label_or_a_piece_of_one():
@@ -360,6 +360,20 @@ def test_a_document_is_a_label_or_a_piece_of_one():
     assert piece.data.endswith(b"\r\nPRINT 1\r\n")
 
 
+@pytest.mark.parametrize(
+    ("dialect", "lasting"), [("tspl", (b"SIZE", b"GAP")), ("zpl", (b"^MN", b"^PW", b"^LL")), ("epl", (b"\nq", b"\nQ"))]
+)
+def test_what_a_label_printer_is_set_to_is_left_where_nobody_has_described_the_label(dialect, lasting):
+    dots = noise(64, 40)
+    unknown = page(dots, Paper.of(dialect, width_mm=50))
+    assert not any(word in unknown for word in lasting)
+    for known in ({"height_mm": 30, "gap_mm": 2}, {"gap_mm": 0}):
+        job = page(dots, Paper.of(dialect, width_mm=50, **known))
+        assert [word for word in lasting if word in job] or dialect == "zpl"
+    assert b"^PW400^LL240" in page(dots, Paper.of("zpl", width_mm=50, height_mm=30))
+    assert b"^MNN^PW400^LL40" in page(dots, Paper.of("zpl", width_mm=50, gap_mm=0))
+
+
 def test_the_same_image_is_made_once():
     cache = Cache()
     parts = [Part("image", png(noise(64, 10).image()))]
@@ -367,7 +381,7 @@ def test_the_same_image_is_made_once():
     key = cache.key(parts[0].data, [], None, ROLL)
     cache._made[key] = b"from the cache"
     (again,) = render(parts, ROLL, cache=cache)
-    assert again.data == b"from the cache"
+    assert again.data == b"\x1b@from the cache"
     (other,) = render([Part("image", parts[0].data, {"invert": True})], ROLL, cache=cache)
     assert other.data not in {first.data, again.data}
 

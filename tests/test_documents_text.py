@@ -44,7 +44,7 @@ FONTS = pytest.mark.skipif(library().mono() is None, reason="there is no font he
 # -- reading what was made ---------------------------------------------------------------------------------------
 
 COMMANDS = {
-    "escpos": rb"\x1bt.|\x1ba[\0-\2]|\x1bE[\0\1]|\x1b-[\0\1]|\x1d!.",
+    "escpos": rb"\x1c\.|\x1bt.|\x1ba[\0-\2]|\x1bE[\0\1]|\x1b-[\0\1]|\x1d!.",
     "star": rb"\x1b\x1dt.|\x1b\x1da[\0-\2]|\x1b[EF]|\x1b-[\0\1]|\x1bi[\0-\5][\0-\5]",
 }
 PICTURES = {"escpos": (b"\x1dv0\x00", 8), "star": (b"\x1b\x1dS\x01", 9)}
@@ -97,15 +97,15 @@ def test_what_is_ascii_is_left_alone():
 @pytest.mark.parametrize(
     ("what", "expected"),
     [
-        ("café", b"\x1bt\x00caf\x82\n"),
-        ("cafe\u0301", b"\x1bt\x00caf\x82\n"),  # composed
-        ("5 €", b"\x1bt\x105 \x80\n\x1bt\x00"),
-        ("é 5 €", b"\x1bt\x10\xe9 5 \x80\n\x1bt\x00"),  # one page has both
-        ("Привет", b"\x1bt\x11\x8f\xe0\xa8\xa2\xa5\xe2\n\x1bt\x00"),
-        ("é Ж é", b"\x1bt\x00\x82 \x1bt\x11\x86 \x1bt\x00\x82\n"),
-        ("Ж ║ €", b"\x1bt\x11\x86 \xba \x1bt\x10\x80\n\x1bt\x00"),  # 866 has the frame, too
-        ("Ж\nЖ", b"\x1bt\x11\x86\n\x86\n\x1bt\x00"),
-        ("Łódź 5 zł", b"\x1bt\x12\x9d\xa2d\xab 5 z\x88\n\x1bt\x00"),
+        ("café", b"\x1c.\x1bt\x00caf\x82\n"),
+        ("cafe\u0301", b"\x1c.\x1bt\x00caf\x82\n"),  # composed
+        ("5 €", b"\x1c.\x1bt\x105 \x80\n\x1bt\x00"),
+        ("é 5 €", b"\x1c.\x1bt\x10\xe9 5 \x80\n\x1bt\x00"),  # one page has both
+        ("Привет", b"\x1c.\x1bt\x11\x8f\xe0\xa8\xa2\xa5\xe2\n\x1bt\x00"),
+        ("é Ж é", b"\x1c.\x1bt\x00\x82 \x1bt\x11\x86 \x1bt\x00\x82\n"),
+        ("Ж ║ €", b"\x1c.\x1bt\x11\x86 \xba \x1bt\x10\x80\n\x1bt\x00"),  # 866 has the frame, too
+        ("Ж\nЖ", b"\x1c.\x1bt\x11\x86\n\x86\n\x1bt\x00"),
+        ("Łódź 5 zł", b"\x1c.\x1bt\x12\x9d\xa2d\xab 5 z\x88\n\x1bt\x00"),
     ],
 )
 def test_code_pages(what, expected):
@@ -117,7 +117,7 @@ def test_code_pages(what, expected):
 @FONTS
 def test_the_euro_is_native_where_a_page_with_it_is_proven(codec):
     paper = dataclasses.replace(CLONE, profile=Profile("one", code_pages={0: "cp437", 19: codec}))
-    assert text("€", paper) == b"\x1bt\x13" + "€".encode(codec) + b"\n\x1bt\x00"
+    assert text("€", paper) == b"\x1c.\x1bt\x13" + "€".encode(codec) + b"\n\x1bt\x00"
     assert [kind for kind, _ in parts(text("€", CLONE))] == ["picture"]
     assert [kind for kind, _ in parts(text("Total\n5 €\nBye", CLONE))] == ["text", "text", "picture", "text", "text"]
 
@@ -134,7 +134,7 @@ def test_a_code_page_that_python_has_not_proves_nothing():
     paper = dataclasses.replace(
         CLONE, profile=Profile("odd", code_pages={0: "cp437", 90: "no-such-codec", 91: "gb18030"})
     )
-    assert text("é", paper, policy="native") == b"\x1bt\x00\x82\n"
+    assert text("é", paper, policy="native") == b"\x1c.\x1bt\x00\x82\n"
     with pytest.raises(UnprintableText):
         text("中", paper, policy="native")
 
@@ -435,7 +435,7 @@ def test_without_harfbuzz(monkeypatch):
 
 def test_without_fonts(monkeypatch):
     monkeypatch.setattr(texts, "library", lambda _: Library([]))
-    assert text("plain é", CLONE) == b"\x1bt\x00plain \x82\n"
+    assert text("plain é", CLONE) == b"\x1c.\x1bt\x00plain \x82\n"
     with pytest.raises(BackendMissing, match="font"):
         text("€", CLONE)
     assert [(each.character, each.drawn) for each in lint("€", CLONE)] == [("€", False)]

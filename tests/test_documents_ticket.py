@@ -492,8 +492,8 @@ def test_what_does_not_fit_is_told():
 
 
 def test_a_label_without_a_height_is_as_high_as_its_ticket():
-    paper = documents.Paper.of("tspl", width_mm=40)
-    assert b"SIZE 40 mm,11.5 mm" in documents.ticket("a\nb", paper)
+    paper = documents.Paper.of("tspl", width_mm=40, gap_mm=0)  # a roll without an end
+    assert b"SIZE 40 mm,11.5 mm\r\nGAP 0 mm,0 mm\r\nCLS" in documents.ticket("a\nb", paper)
     with_height = documents.Paper.of("zpl", width_mm=40, height_mm=20)
     assert documents.layout("a", with_height).height == 160
     (sheet,) = sheets("zpl", documents.ticket("a", with_height, policy="native"))

@@ -643,8 +643,8 @@ def _print(options: argparse.Namespace, **hooks: Any) -> int:
         job = queue.submit(body)
         # A page is made when the printer has taken the one before.
         if last or not _is_taken(job, options):
-            return _see_through(queue, job, options)
-    raise AssertionError
+            break
+    return _see_through(queue, job, options)
 
 
 def _jobs_of(data: bytes, options: argparse.Namespace) -> Iterator[tuple[bytes, bool]]:
@@ -682,6 +682,7 @@ def _print_kept(
         queue = rawprint.PrintQueue(options.address, options.dialect, journal=journal, on_job=tell, **hooks)
         stack.callback(queue.close, 0.0)
         before: dict[str, Job] | None = None
+        code = FINE
         for number, (data, last) in enumerate(jobs, 1):
             id = options.id if options.id is None or last else f"{options.id}/{number}"
             known = None if id is None else journal.find(id)
@@ -691,14 +692,27 @@ def _print_kept(
                 before = _left(journal, queue)
             if known is not None and known.ended is not None:
                 if known.started or known.state in _GOOD_ENDS:
-                    if not last and known.state in _GOOD_ENDS:
-                        continue
-                    return _was_printed(known, options)
+                    code = max(code, _was_printed(known, options) if last else _page_was_printed(known))
+                    continue
                 journal.forget(known.id)
             job = before.get(id or "") or queue.submit(data, id=id)
-            if last or not _is_taken(job, options):
+            if last:
+                code = max(code, _see_through(queue, job, options))
+            elif _is_taken(job, options):
+                continue
+            elif job.id in before and job.state is rawprint.JobState.UNCERTAIN:
+                code = PROBLEM  # that one alone is in doubt
+            else:
                 return _see_through(queue, job, options)
-    raise AssertionError
+    return code
+
+
+def _page_was_printed(known: rawprint.JournalEntry) -> int:
+    """A page that was printed in an earlier run, or may have been."""
+    if known.state in _GOOD_ENDS:
+        return FINE
+    _say(f"{known.id}: ended {known.state} in an earlier run; see whether it came out")
+    return PROBLEM
 
 
 def _left(journal: rawprint.Journal, queue: rawprint.PrintQueue) -> dict[str, Job]:

@@ -46,6 +46,8 @@ class _Commands:
     """A language's commands for text.
 
     Attributes:
+        single: Ends a mode in which two bytes are one character: printers sold in China begin in it, and then no code page is heeded
+            (FS . in HOP and in Epson's reference; field reports: python-escpos#190, escpos-php#6).
         page: Chooses a code page; its number follows.
         bold: Off and on.
         underline: Off and on.
@@ -53,6 +55,7 @@ class _Commands:
         most: Times as wide and high, at most.
     """
 
+    single: bytes
     page: bytes
     bold: tuple[bytes, bytes]
     underline: tuple[bytes, bytes]
@@ -68,8 +71,10 @@ class _Commands:
 
 _COMMANDS: Mapping[str, _Commands] = MappingProxyType(
     {
-        "escpos": _Commands(b"\x1bt", (b"\x1bE\x00", b"\x1bE\x01"), (b"\x1b-\x00", b"\x1b-\x01"), b"\x1ba", 8),
-        "star": _Commands(b"\x1b\x1dt", (b"\x1bF", b"\x1bE"), (b"\x1b-\x00", b"\x1b-\x01"), b"\x1b\x1da", 6),
+        "escpos": _Commands(
+            b"\x1c.", b"\x1bt", (b"\x1bE\x00", b"\x1bE\x01"), (b"\x1b-\x00", b"\x1b-\x01"), b"\x1ba", 8
+        ),
+        "star": _Commands(b"", b"\x1b\x1dt", (b"\x1bF", b"\x1bE"), (b"\x1b-\x00", b"\x1b-\x01"), b"\x1b\x1da", 6),
     }
 )
 _ALIGN = {"start": 0, "left": 0, "center": 1, "right": 2}
@@ -173,6 +178,8 @@ class Encoder:
                 out += part.encode("ascii")
             else:
                 page = min(pages)
+                if self._page is None:
+                    out += self._commands.single
                 if page != self._page:
                     out += self._commands.page + bytes((page,))
                     self._page = page

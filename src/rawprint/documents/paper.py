@@ -33,9 +33,9 @@ class Paper:
     Attributes:
         dialect: The printer's language, a name of `LANGUAGES`.
         width: Printable dots across.
-        height: Of a label, dots; None: as long as what is printed.
+        height: Of a label, dots; None: as the printer is set, or with a gap of 0, and on a roll, as long as what is printed.
         dpi: Dots per inch.
-        gap_mm: Between labels, millimetres; None: as the printer is set.
+        gap_mm: Between labels, millimetres; 0: there are none, the paper is a roll; None: as the printer is set.
         profile: What is known of the printer's model.
         cut: What follows a page where the language cuts.
     """
@@ -66,8 +66,8 @@ class Paper:
             dialect: Its language.
             width_mm: Width of the paper or label. A receipt printer prints less: 72 mm of 80, 48 of 58. None: what the profile says,
                 else 80 mm for receipts and 4 inches for labels.
-            height_mm: Height of a label; None: as long as what is printed.
-            gap_mm: Between labels.
+            height_mm: Height of a label; None: as the printer is set, or with a gap of 0, and on a roll, as long as what is printed.
+            gap_mm: Between labels; 0: there are none, the paper is a roll.
             dpi: None: what the profile says, else 203.
             profile: Name of its model; see `rawprint.documents.PROFILES`.
             cut: What follows a page.

@@ -71,7 +71,7 @@ def render(
 ) -> Iterator[Piece]:
     """The pieces of a print: one, and one more for each further page of a PDF.
 
-    A piece is made when it is asked for. On a roll, parts follow each other; the paper's cut comes after each page of a PDF and at the end,
+    A piece is made when it is asked for. On a roll a print that no raw part begins resets the printer first, parts follow each other; the paper's cut comes after each page of a PDF and at the end,
     unless a raw part is the last, which cuts as it likes. Of label languages each document is a label of its own.
 
     Args:
@@ -91,6 +91,8 @@ def render(
         raise DocumentTooLarge(f"a print of {total} pages, and {max_pages} are taken", hint="Print some of the pages.")
     cut = LANGUAGES[paper.dialect].cut(paper)
     done: list[bytes] = []
+    if parts and parts[0].kind != "raw":
+        done.append(LANGUAGES[paper.dialect].begin)
     for making in makings:
         for number, data in enumerate(making.pages, 1):
             done.append(data)

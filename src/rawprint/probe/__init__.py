@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,16 @@ from rawprint import identify
 from rawprint.capabilities import Capabilities
 from rawprint.dialects import DIALECTS, by_name
 from rawprint.discovery import discover
-from rawprint.errors import AddressError, BackendMissing, BadReply, Disconnected, NoReply, OpenError, Unsupported, WriteStalled
+from rawprint.errors import (
+    AddressError,
+    BackendMissing,
+    BadReply,
+    Disconnected,
+    NoReply,
+    OpenError,
+    Unsupported,
+    WriteStalled,
+)
 from rawprint.printer import Printer
 from rawprint.probe import findings, network, surroundings
 from rawprint.probe.bundle import Recording

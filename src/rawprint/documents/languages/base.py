@@ -28,6 +28,8 @@ class Language:
         picture: (dots, paper, x, y) -> the command that draws, in the midst of others. On a roll it stands at the left edge where x is
             None; y has no meaning there.
         page: (dots, paper) -> a whole page: a label from its beginning to its print command, or on a roll the picture and the cut.
+        begin: What a print on a roll begins with that is not the caller's own from its first byte on: a job of before may have left any size,
+            alignment or mode.
         cut: (paper) -> what ends a print on a roll: the feed to the blade and the cut that the paper says; of labels nothing.
         store: (dots, paper, name) -> commands that keep the picture in the printer under a name of `names`; None: it cannot.
         recall: (name, paper, x, y) -> the command that draws a kept picture, as `picture`.
@@ -38,6 +40,7 @@ class Language:
     roll: bool
     picture: Callable[[Dots, Paper, int | None, int], bytes]
     page: Callable[[Dots, Paper], bytes]
+    begin: bytes = b""
     cut: Callable[[Paper], bytes] = _no_cut
     store: Callable[[Dots, Paper, str], bytes] | None = None
     recall: Callable[[str, Paper, int | None, int], bytes] | None = None

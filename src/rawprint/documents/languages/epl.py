@@ -20,9 +20,12 @@ def _picture(dots: Dots, _paper: Paper, x: int | None = None, y: int = 0) -> byt
 
 
 def _page(dots: Dots, paper: Paper) -> bytes:
-    # The first line end closes a line that may stand in the printer; N clears its image. Q's second value is the gap, 0: none.
-    gap = 0 if paper.gap_mm is None else paper.dots(paper.gap_mm)
-    size = b"q%d\nQ%d,%d\n" % (paper.width, paper.height or dots.height, gap)
+    # The first line end closes a line that may stand in the printer; N clears its image. q and Q last beyond the label: where it is not
+    # described, the printer keeps what it is set to. Q's second value is the gap, 0 on a roll without an end.
+    size = b""
+    if paper.height is not None or paper.gap_mm == 0:
+        size = b"q%d\nQ%d" % (paper.width, paper.height or dots.height)
+        size += b"\n" if paper.gap_mm is None else b",%d\n" % (paper.dots(paper.gap_mm) if paper.gap_mm else 0)
     return b"\nN\n" + size + _picture(dots, paper) + b"P1\n"
 
 

@@ -117,4 +117,4 @@ def _recall(name: str, _paper: Paper, _x: int | None = None, _y: int = 0) -> byt
     return b"\x1d(L\x06\x000E" + name.encode("ascii") + b"\x01\x01"
 
 
-ESCPOS = Language("escpos", True, _picture, _page, cut, _store, _recall, r"[ -~]{2}")
+ESCPOS = Language("escpos", True, _picture, _page, b"\x1b@", cut, _store, _recall, r"[ -~]{2}")

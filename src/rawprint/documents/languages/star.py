@@ -36,4 +36,4 @@ def _page(dots: Dots, paper: Paper) -> bytes:
     return _picture(dots, paper) + cut(paper)
 
 
-STAR = Language("star", True, _picture, _page, cut)
+STAR = Language("star", True, _picture, _page, b"\x1b@", cut)

@@ -34,12 +34,16 @@ def _mm(value: float) -> bytes:
 
 
 def begin(paper: Paper, height: int) -> bytes:
-    """The label's size and a clean image; the first line end closes half a command that may stand in the printer."""
-    dots = paper.height or height
+    """The label's size, where it is known, and a clean image; the first line end closes half a command that may stand in the printer.
+
+    SIZE and GAP last beyond the job, so that a printer whose labels nobody has described keeps what it is set to. A gap of 0 is a roll without
+    an end, of which a label takes what it needs.
+    """
+    if paper.height is None and paper.gap_mm != 0:
+        return b"\r\nCLS\r\n"
+    size = b"\r\nSIZE %s mm,%s mm\r\n" % (_mm(paper.mm(paper.width)), _mm(paper.mm(paper.height or height)))
     gap = b"" if paper.gap_mm is None else b"GAP %s mm,0 mm\r\n" % _mm(paper.gap_mm)
-    if paper.height is None and paper.gap_mm is None:
-        gap = b"GAP 0 mm,0 mm\r\n"  # a roll without an end
-    return b"\r\nSIZE %s mm,%s mm\r\n" % (_mm(paper.mm(paper.width)), _mm(paper.mm(dots))) + gap + b"CLS\r\n"
+    return size + gap + b"CLS\r\n"
 
 
 def _page(dots: Dots, paper: Paper) -> bytes:

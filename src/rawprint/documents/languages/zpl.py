@@ -84,10 +84,15 @@ def _picture(
 
 
 def begin(paper: Paper, height: int) -> bytes:
-    """A format's beginning; without a known label height the format is as long as what is on it, without gaps (^MNN)."""
-    if paper.height is None:
-        return b"^XA^MNN^PW%d^LL%d^LH0,0\n" % (paper.width, height)
-    return b"^XA^PW%d^LL%d^LH0,0\n" % (paper.width, paper.height)
+    """A format's beginning, with the label's size where it is known.
+
+    ^MN, ^PW and ^LL last beyond the format, so that a printer whose labels nobody has described keeps what it is set to. A gap of 0 is a roll
+    without an end (^MNN), of which a format takes what it needs.
+    """
+    if paper.height is None and paper.gap_mm != 0:
+        return b"^XA^LH0,0\n"
+    media = b"^MNN" if paper.gap_mm == 0 else b""
+    return b"^XA" + media + b"^PW%d^LL%d^LH0,0\n" % (paper.width, paper.height or height)
 
 
 def _page(dots: Dots, paper: Paper) -> bytes:
