@@ -114,25 +114,32 @@ def test_pages_of_a_pdf(virtual, put):
     assert listener.device.tickets == 3
 
 
-def test_a_page_is_made_when_the_one_before_is_with_the_printer(virtual, put, monkeypatch):
+def test_a_page_is_made_when_the_one_before_goes_out(virtual, put, monkeypatch):
+    """A hundred pages: the second is not rendered before the first one's first byte is out, and there are two of them at most."""
     from rawprint.documents import pdf_pages
+    from rawprint.transports.tcp import TcpTransport
 
     listener = virtual("tspl", buffer_size=1 << 20)
-    received = []
-    original = pdf_pages._Page.render
+    made, out = [], []
+    render, write = pdf_pages._Page.render, TcpTransport.write
 
-    def render(self, placed):
-        received.append(listener.device.tickets)
-        return original(self, placed)
+    def render_(self, placed):
+        made.append(sum(out))
+        return render(self, placed)
 
-    monkeypatch.setattr(pdf_pages._Page, "render", render)
+    def write_(self, data, timeout):
+        taken = write(self, data, timeout)
+        out.append(taken)
+        return taken
+
+    monkeypatch.setattr(pdf_pages._Page, "render", render_)
+    monkeypatch.setattr(TcpTransport, "write", write_)
     words = ["--dialect", "tspl", "--width", "100", "--height", "150", "--wait"]
     assert main(["print", listener.address, put("l.pdf", pdf(100)), *words]) == 0
-    assert len(received) == 100
-    # `tickets` is counted as the printer comes to it: it has come to the page before the last one at the latest.
-    assert all(number - 1 <= seen <= number for number, seen in enumerate(received))
-    assert received[1] >= 0
-    assert listener.device.tickets == 100
+    assert listener.device.tickets == len(made) == 100
+    assert made[0] == 0
+    size = len(printed(listener)) // 100
+    assert all(sent > (number - 1) * size for number, sent in enumerate(made[1:], 1))
 
 
 @pytest.mark.parametrize(

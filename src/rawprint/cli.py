@@ -638,12 +638,19 @@ def _print(options: argparse.Namespace, **hooks: Any) -> int:
     if options.id is not None:
         raise UsageError("an id means nothing without a journal", hint="add --journal FILE")
     first = next(jobs)  # nothing is opened for what cannot be printed
-    queue = rawprint.PrintQueue(options.address, options.dialect, on_job=tell, **hooks)
+    # Where a page may have come out or not, the next one is not begun.
+    queue = rawprint.PrintQueue(options.address, options.dialect, on_job=tell, after_uncertain="hold", **hooks)
+    before: Job | None = None
     for body, last in chain((first,), jobs):
         job = queue.submit(body)
-        # A page is made when the printer has taken the one before.
-        if last or not _is_taken(job, options):
+        # A page is made when the one before goes out, and given when that is taken, so that there are two of them.
+        if before is not None and not _is_taken(before, options):
+            job.cancel()
+            job = before
             break
+        if last or not _goes_out(job, options):
+            break
+        before = job
     return _see_through(queue, job, options)
 
 
@@ -660,6 +667,15 @@ def _jobs_of(data: bytes, options: argparse.Namespace) -> Iterator[tuple[bytes, 
                 _say(f"note: {text}")
 
         yield from print_files.pieces(data, options, _language(options), note)
+
+
+def _goes_out(job: Job, options: argparse.Namespace) -> bool:
+    """Waits until the first byte of a job is on its way; False where it ended without that, or its time is up."""
+    try:
+        return job.wait(options.timeout, until="begun") and (job.state in _GOOD_ENDS or not job.ended)
+    except KeyboardInterrupt:
+        options.interrupted = True
+        return False
 
 
 def _is_taken(job: Job, options: argparse.Namespace) -> bool:

@@ -107,8 +107,8 @@ class Job:
         """Whether the far side has taken every byte."""
         return self.bytes_accepted == self.bytes_total and self.state is not JobState.PENDING
 
-    def wait(self, timeout: float | None = None, *, until: Literal["ended", "taken"] = "ended") -> bool:
-        """Wait until the job has ended, or until every byte was taken (or it ended without that).
+    def wait(self, timeout: float | None = None, *, until: Literal["ended", "taken", "begun"] = "ended") -> bool:
+        """Wait until the job has ended, or until every byte was taken, or the first was given (or it ended without that).
 
         Args:
             timeout: Seconds; None waits without end.
@@ -119,7 +119,7 @@ class Job:
         """
 
         def done() -> bool:
-            return self.ended or (until == "taken" and self.taken)
+            return self.ended or (until == "taken" and self.taken) or (until == "begun" and self._written > 0)
 
         with self._changed:
             self._changed.wait_for(lambda: done() or self._left, timeout)
