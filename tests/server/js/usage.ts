@@ -11,6 +11,14 @@ export async function till(): Promise<void> {
   job.on("progress", ({ progress, bytesAccepted, bytesTotal }) => console.log(progress * 100, bytesAccepted, bytesTotal));
   await label.print(["text", new Uint8Array([27, 64]), { type: "raw", format: "command", flavor: "hex", data: "1b40" }]);
   await label.print(new Blob(["x"]), { signal: AbortSignal.timeout(1000) });
+  await label.print([
+    new File([new Uint8Array(3)], "logo.png", { type: "image/png" }),
+    document.createElement("canvas"),
+    { format: "pdf", data: new Blob([]), options: { pages: "1-3", widthMm: 100 } },
+    { format: "text", data: "日本\n", options: { policy: "raster" } },
+    { format: "ticket", blocks: [{ type: "qr", data: "https://example.com" }] },
+    { format: "image", flavor: "file", data: "https://pos.example.com/logo.png" },
+  ]).then(({ notes }: Job) => notes.forEach((note: string) => console.log(note)));
   const ended: Job = await job.finished;
   if (ended.state === "uncertain" && ended.error) {
     const hint: string = ended.error.hint;
@@ -38,6 +46,8 @@ export async function till(): Promise<void> {
   printers.on("paper", () => {});
   // @ts-expect-error Nothing can be printed of a number.
   await label.print(7);
+  // @ts-expect-error There is no such kind of document.
+  await label.print({ format: "spreadsheet", data: "x" });
   // @ts-expect-error What the printer says is not the page's to write.
   label.reasons["media-empty"] = false;
   // @ts-expect-error A printer has no such state.
