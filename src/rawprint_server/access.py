@@ -32,6 +32,7 @@ NEEDS: Mapping[str, str] = {
     "subscribe": "status",
     "unsubscribe": "status",
     "print": "print",
+    "printers.test": "print",
     "drawer.open": "drawer",
     "printers.pause": "jobs",
     "printers.resume": "jobs",

@@ -11,9 +11,11 @@ import hashlib
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from rawprint import __version__
+from rawprint.documents import Part
 from rawprint_server import admin, text
 from rawprint_server.documents import are_documents, parts
 from rawprint_server.hub import TooLate, UnknownJob
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from rawprint_server.hub import Hub
 
 LOOKUP_SECONDS = 3.0
+TEST_SECONDS = 60.0  # after that nobody stands beside the printer any more
 ASK_SECONDS = 3.0  # how long `printers.status` waits for the printer
 
 _NO_OPTIONS = JobOptions()
@@ -222,6 +225,15 @@ async def _print_documents(call: Call, printed: Awaitable[JobView], wait: str) -
     return job if wait == "accepted" else await call.hub.until(job.id, ended=wait == "ended")
 
 
+async def printers_test(call: Call, /) -> JobView:
+    """Prints a test label: the printer's name and address, how wide and how dark it prints, the time."""
+    name = call.printer(read(call.params, PrinterParams))
+    options = {"name": name, "address": call.hub.printer(name).address, "at": datetime.now().astimezone()}
+    job_options = JobOptions(job_name="test label", expires=TEST_SECONDS)
+    content = [Part("specimen", None, options)]
+    return await call.client.documents.print(call.client, name, content, job_options, call.about)
+
+
 def drawer_open(call: Call, /) -> JobView | Awaitable[JobView]:
     """Opens the cash drawer at the printer, within some seconds or not at all."""
     params = read(call.params, DrawerParams)
@@ -290,6 +302,7 @@ METHODS: Mapping[str, Method] = {
     "printers.pause": printers_pause,
     "printers.resume": printers_resume,
     "print": print_,
+    "printers.test": printers_test,
     "drawer.open": drawer_open,
     "jobs.get": jobs_get,
     "jobs.list": jobs_list,

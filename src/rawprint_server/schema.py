@@ -37,6 +37,7 @@ _CALLS: dict[str, tuple[Any, Any]] = {
     "printers.pause": (PrinterParams, PrinterView),
     "printers.resume": (PrinterParams, PrinterView),
     "print": (PrintParams, JobView),
+    "printers.test": (PrinterParams, JobView),
     "drawer.open": (DrawerParams, JobView),
     "jobs.get": (JobParams, JobView),
     "jobs.list": (JobsParams, list[JobView]),

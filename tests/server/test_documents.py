@@ -247,6 +247,17 @@ def test_canceled_in_its_middle(run, label):
     assert all(job["state"] in {"canceled", "uncertain"} for job in client.ask("jobs.list"))
 
 
+def test_a_test_label(run, label, receipt):
+    client = run().native()
+    for printer, listener in (("Label", label), ("Receipt", receipt)):
+        job = client.ask("printers.test", printer=printer)
+        assert job["name"] == "test label"
+        client.ask("print", printer=printer, data="x\n", options={"wait": "ended"})
+        assert len(printed(listener)) > 10_000
+    with pytest.raises(Refused):
+        client.ask("printers.test", printer="Mute")
+
+
 # -- what is wrong ---------------------------------------------------------------------------------------------------
 
 

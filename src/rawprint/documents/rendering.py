@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _CUT_THEMSELVES = frozenset({"raw", "ticket"})
 
-Kind = Literal["raw", "image", "pdf", "text", "ticket", "stored"]
+Kind = Literal["raw", "image", "pdf", "text", "ticket", "stored", "specimen"]
 
 MAX_PAGES = 1000
 """Pages of one print, unless it says otherwise."""
@@ -31,9 +31,9 @@ class Part:
 
     Attributes:
         kind: "raw": bytes of the printer's own language; "image", "pdf": a file; "text": plain text; "ticket": markup or blocks;
-            "stored": the name of a picture that the printer keeps.
+            "stored": the name of a picture that the printer keeps; "specimen": a test label, whose data are nothing.
         data: Bytes of "raw" and of files; a string of the others, or blocks of a ticket.
-        options: Keyword arguments of `image`, `pdf`, `text` and `ticket`. On a label also "x" and "y", dots: the document is then a piece of
+        options: Keyword arguments of `image`, `pdf`, `text`, `ticket` and `specimen`. On a label also "x" and "y", dots: the document is then a piece of
             a label that raw parts begin and end, instead of a label of its own. An image with "store", a name, is not printed, but
             kept in the printer.
     """
@@ -124,6 +124,8 @@ def _making(
             return _Making(1, _ticket(part, options, paper if last else replace(paper, cut="none"), note))
         case "stored":
             return _Making(1, _stored(part, paper, place))
+        case "specimen":
+            return _Making(1, _specimen(options, paper))
     raise DocumentError(f"there are no documents of the kind {part.kind!r}")
 
 
@@ -184,6 +186,12 @@ def _ticket(part: Part, options: dict[str, Any], paper: Paper, note: Callable[[s
     for each in lint_ticket(part.data, paper, images=options.get("images", {})):
         note(f"line {each.block}: {each.message}" + (f" ({each.hint})" if each.hint else ""))
     yield ticket(part.data, paper, **options)
+
+
+def _specimen(options: dict[str, Any], paper: Paper) -> Iterator[bytes]:
+    from rawprint.documents.specimens import drawn  # noqa: PLC0415
+
+    yield _drawn(drawn(paper, **options), paper, None)
 
 
 def _stored(part: Part, paper: Paper, place: tuple[int, int] | None) -> Iterator[bytes]:
