@@ -17,6 +17,7 @@ from rawprint.virtual import Listener, device
 from rawprint_server.config import AccessConfig, Config, LimitsConfig, PrinterConfig, ServerConfig
 
 from .conftest import PATIENCE, Refused, RunningServer
+from .test_schema import SCHEMA, errors
 
 RESET = b"\x1b@"
 ROLL = Paper.of("escpos", width_mm=80)
@@ -252,6 +253,7 @@ def test_a_test_label(run, label, receipt):
     for printer, listener in (("Label", label), ("Receipt", receipt)):
         job = client.ask("printers.test", printer=printer)
         assert job["name"] == "test label"
+        assert errors(job, SCHEMA["calls"]["printers.test"]["result"]) == []
         client.ask("print", printer=printer, data="x\n", options={"wait": "ended"})
         assert len(printed(listener)) > 10_000
     with pytest.raises(Refused):

@@ -190,9 +190,8 @@ def test_golden_files_are_what_it_says():
                 if request.get("params") and call["params"] != {"type": "null"}:  # those are passed over
                     assert errors(request["params"], call["params"]) == [], request
     admin = {call for call in SCHEMA["calls"] if call.startswith("admin.")}  # of these test_grants.py sees the results
-    assert seen | admin | {"jobs.resolve"} == set(SCHEMA["calls"]), (
-        "which takes a job that was cut off: see test_kept.py"
-    )
+    # One takes a job that was cut off (test_kept.py), of the other the state depends on the printer's haste (test_documents.py).
+    assert seen | admin | {"jobs.resolve", "printers.test"} == set(SCHEMA["calls"])
 
 
 def test_real_replies_and_events_are_what_it_says(start, label, receipt):
