@@ -92,7 +92,7 @@ def _beside_python_escpos(count: int) -> Iterator[Row]:
     peer = Dummy()
 
     def theirs() -> None:
-        peer.image(Image.open(BytesIO(png)))
+        peer.image(Image.open(BytesIO(png)), center=False)
         peer.clear()
 
     blocks = [alternate(_timed(theirs), _timed(lambda: print_image(png, paper)), count) for _ in range(4)]
