@@ -14,7 +14,7 @@ from rawprint.documents.codes import code
 from rawprint.documents.dots import Dots
 from rawprint.documents.images import MAX_ROWS
 from rawprint.documents.labels import label
-from rawprint.documents.languages import LANGUAGES, escpos, star
+from rawprint.documents.languages import LANGUAGES
 from rawprint.documents.layouts import (
     Act,
     DotsBand,
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 Policy: TypeAlias = Literal["auto", "native", "raster"]
 Content: TypeAlias = "str | Sequence[Block]"
 
-_CUTS = {"escpos": escpos.cut, "star": star.cut}
 _NO_IMAGES: Mapping[str, bytes] = {}
 
 # White rows that are worth a command of their own: on a serial line of 9,600 baud each row of an 80 mm receipt takes 75 ms.
@@ -230,7 +229,7 @@ def _roll(found: Sequence[Band], setting: Setting, policy: Policy) -> Iterator[b
     yield from _pictures(pending, paper)
     yield encoder.end()
     if not (isinstance(last, Act) and isinstance(last.block, Cut)):
-        yield _CUTS[paper.dialect](paper)
+        yield LANGUAGES[paper.dialect].cut(paper)
 
 
 def _check_rows(rows: int) -> None:
@@ -240,7 +239,7 @@ def _check_rows(rows: int) -> None:
 
 def _act(band: Act, paper: Paper) -> bytes:
     if isinstance(band.block, Cut):
-        return _CUTS[paper.dialect](replace(paper, cut=band.block.kind))
+        return LANGUAGES[paper.dialect].cut(replace(paper, cut=band.block.kind))
     return DIALECTS[paper.dialect].drawer[band.block.pin]
 
 
