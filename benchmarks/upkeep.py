@@ -24,6 +24,10 @@ IDLE = 200
 IDLE_LIMIT = 5.0  # percent of a core
 GONE_LIMIT = 0.5  # percent: 0 but for what a server does anyway
 
+TABS = 50
+TAB_JOBS = 10  # a second
+TABS_LIMIT = 5.0  # percent of a core
+
 _SETTLE = 2.0  # seconds until a server has nothing left to do
 
 
@@ -162,6 +166,34 @@ def gone_printers(rounds: int, _environment: dict[str, str]) -> Iterator[Row]:
             )
 
 
+def tabs(rounds: int, _environment: dict[str, str]) -> Iterator[Row]:
+    """A dashboard in many tabs, each of which hears of every change, while jobs print."""
+    seconds = 3.0 if rounds <= QUICK else 10.0
+    with printers("tspl") as far, our_server(far.config(f'{HELD}\ndialect = "tspl"')) as server:
+        clients = [WebSocket(server.port, "/", PROTOCOL) for _ in range(TABS)]
+        for client in clients:
+            client.result("subscribe")
+        printer, frame = WebSocket(server.port, "/", PROTOCOL), printing("p0", job(300), "attached")
+        time.sleep(_SETTLE)
+        before, begin = server.cpu(), time.monotonic()
+        for number in range(round(seconds * TAB_JOBS)):
+            printer.send(frame)
+            printer.answer()
+            time.sleep(max(0.0, begin + (number + 1) / TAB_JOBS - time.monotonic()))
+        percent = (server.cpu() - before) / (time.monotonic() - begin) * 100
+        for client in (*clients, printer):
+            client.close()
+    yield Row(
+        f"{TABS} dashboards, {TAB_JOBS} jobs/s",
+        "%",
+        "size",
+        ours=percent,
+        value=percent,
+        limit=TABS_LIMIT,
+        note=f"of a core, one held TSPL printer, {TABS} subscribed clients, over {seconds:g} s",
+    )
+
+
 def _percents(servers: list[Started], seconds: float) -> list[float]:
     """How much of a core each server needs while it has one subscribed client and nothing happens."""
     clients = [WebSocket(server.port, "/", PROTOCOL) for server in servers]
@@ -176,4 +208,4 @@ def _percents(servers: list[Started], seconds: float) -> list[float]:
     return percents
 
 
-GROUPS = (start_up, client_memory, job_memory, idle_printers, gone_printers)
+GROUPS = (start_up, client_memory, job_memory, idle_printers, gone_printers, tabs)
