@@ -25,6 +25,7 @@ ROWS = [
         "address",
         "device_id",
         "virtual",
+        "testing",
         "dialects",
         "filtering",
         "identify",
@@ -248,6 +249,7 @@ def test_how_imports_are_read(tmp_path):
         ("rawprint", "socket ssl serial usb asyncio websockets msgspec argparse http.client escpos PIL"),
         ("rawprint.cli", "serial usb asyncio websockets msgspec http.client escpos PIL rawprint_server"),
         ("rawprint.virtual", "socket serial usb asyncio websockets msgspec http.server"),
+        ("rawprint.testing", "pytest socket serial usb asyncio websockets msgspec http.server PIL"),
     ],
 )
 def test_an_import_leaves_the_rest_alone(module, never):

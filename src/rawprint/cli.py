@@ -276,7 +276,11 @@ def _add_simulate(commands: Any) -> None:
         "--pty", type=Path, metavar="PATH", help="instead: behind a pseudo-terminal, to which PATH becomes a link"
     )
     parser.add_argument("--baud", type=int, metavar="N", help="with --pty: at another speed both ends get garbage")
-    parser.add_argument("--control", metavar="HOST:PORT", help="an HTTP port for faults and for what was received")
+    parser.add_argument(
+        "--control",
+        metavar="HOST:PORT",
+        help="an HTTP port, and a page for a browser, for faults and for what was received",
+    )
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="write here what is received and printed, and each ticket as a PNG"
     )

@@ -1,4 +1,4 @@
-"""The small HTTP port at which a person or a test looks at a virtual printer and breaks it."""
+"""The small HTTP port at which a person, by its page, or a test looks at a virtual printer and breaks it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ import http.server
 import ipaddress
 import json
 import math
+import re
 import socket
 import socketserver
+import sys
 import threading
 from http import HTTPStatus
+from importlib import resources
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
+
+from rawprint.virtual.tickets import Tickets
+from rawprint.virtual.watching import Arrivals, events, ticket_view
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -21,6 +27,23 @@ if TYPE_CHECKING:
 # The largest body of a POST, and how much of a larger one is read away so that the client hears the answer.
 _MOST_BODY = 65536
 _MOST_DRAINED = 1 << 20
+
+# Pages that may be open at a time; each has a thread that mostly waits.
+_MOST_WATCHERS = 32
+
+# The page's files, which nothing but their names here opens.
+_PAGE = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+# The page runs and shows what comes from here, and nothing that a job could smuggle into it.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+_PICTURE = re.compile(r"/ticket/([0-9]{1,9})(?:-([0-9]{1,9}))?\.png")
 
 _SPECIAL = ("media", "speed", "drop", "stall")
 
@@ -40,7 +63,12 @@ class _BadRequest(Exception):
 
 
 class ControlPort:
-    """Serves `GET /state`, `POST /state`, `GET /received`, `GET /printed` and `POST /reset` for one listener."""
+    """Serves one listener's printer to programs and, at `/`, to people.
+
+    `GET` and `POST /state`, `GET /received`, `GET /printed`, `POST /reset`; `GET /tickets` (a list of
+    {"number", "lines", "bytes", "sheets"}), `GET /ticket/N.png` (of a ticket with more pictures than one: `N-2.png` …),
+    and `GET /events`, server-sent events as `watching.events` has them.
+    """
 
     def __init__(self, listener: Listener, host: str = "127.0.0.1", port: int = 0) -> None:
         """Prepare to serve; `start` does it. Port 0 = the system chooses."""
@@ -91,7 +119,10 @@ class _Server(http.server.ThreadingHTTPServer):
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         self.listener = listener
-        self.stopping = False
+        self.tickets = Tickets(listener)
+        self.arrivals = Arrivals(listener)
+        self.watchers = threading.BoundedSemaphore(_MOST_WATCHERS)
+        self.stopping = threading.Event()
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
@@ -99,15 +130,21 @@ class _Server(http.server.ThreadingHTTPServer):
         socketserver.TCPServer.server_bind(self)
 
     def serve(self) -> None:
-        while not self.stopping:
+        while not self.stopping.is_set():
             self.handle_request()
 
     def verify_request(self, request: object, client_address: object) -> bool:  # noqa: ARG002
-        return not self.stopping
+        return not self.stopping.is_set()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of browsers that hang up in the middle of a request."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
     def stop(self) -> None:
-        """End `serve`, by a connection that wakes it."""
-        self.stopping = True
+        """End `serve`, by a connection that wakes it, and what open pages are told."""
+        self.stopping.set()
+        self.listener.look_again()
         host, port = self.server_address[:2]
         anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared, not bound
         socket.create_connection((anywhere.get(str(host), str(host)), port), timeout=5).close()
@@ -133,7 +170,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         try:
             body = self._body()
             self._check_sender()
-            match method, urlsplit(self.path).path:
+            path = urlsplit(self.path).path
+            match method, path:
+                case "GET", _ if path in _PAGE:
+                    self._send_page(*_PAGE[path])
+                case "GET", "/events":
+                    self._send_events()
+                case "GET", "/tickets":
+                    self._send_json([ticket_view(ticket) for ticket in self.server.tickets.all()])
+                case "GET", _ if picture := _PICTURE.fullmatch(path):
+                    self._send_picture(int(picture[1]), int(picture[2] or 1))
                 case "GET", "/state":
                     self._send_json(listener.state())
                 case "POST", "/state":
@@ -149,13 +195,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 case _:
                     raise _BadRequest(
                         f"no {method} {self.path}",
-                        "There are GET /state, POST /state, GET /received, GET /printed and POST /reset.",
+                        "There are GET / (a page), /state, /received, /printed, /tickets, /ticket/1.png and /events,"
+                        " POST /state and /reset.",
                         HTTPStatus.NOT_FOUND,
                         "not-found",
                     )
         except _BadRequest as error:
             text = {"error": {"code": error.code, "message": str(error), "hint": error.hint}}
             self._send_json(text, error.status)
+        except OSError:  # whoever asked has gone, or reads nothing
+            self.close_connection = True
 
     def _check_sender(self) -> None:
         """Serve no web page of elsewhere: neither by a name that leads here (DNS rebinding) nor by a form."""
@@ -164,6 +213,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         origin = self.headers.get("Origin")
         if origin is not None and not _is_loopback(urlsplit(origin).hostname):
             raise _forbidden("a page of another host may not control this printer", "Use a program or a local page.")
+        # An image or a script in a foreign page comes without an Origin; a link in one may lead here.
+        if (
+            origin is None
+            and self.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}
+            and self.headers.get("Sec-Fetch-Mode") != "navigate"
+        ):
+            raise _forbidden("a page of another origin may not look at this printer", "Open it at its own address.")
 
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length", "0")
@@ -178,14 +234,53 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _send_json(self, value: object, status: HTTPStatus = HTTPStatus.OK) -> None:
         self._send(status, "application/json", json.dumps(value).encode() + b"\n")
 
+    def _send_page(self, name: str, kind: str) -> None:
+        file = resources.files("rawprint.virtual").joinpath("page", name)
+        self._send(HTTPStatus.OK, kind, file.read_bytes())
+
+    def _send_picture(self, number: int, sheet: int) -> None:
+        ticket = self.server.tickets.get(number)
+        if ticket is None or not 1 <= sheet <= len(ticket.pictures):
+            raise _BadRequest(
+                "there is no such picture" if ticket else f"no ticket {number} is printed yet",
+                "GET /tickets tells how many sheets each ticket has.",
+                HTTPStatus.NOT_FOUND,
+                "not-found",
+            )
+        self._send(HTTPStatus.OK, "image/png", ticket.pictures[sheet - 1])
+
+    def _send_events(self) -> None:
+        server = self.server
+        if not server.watchers.acquire(blocking=False):
+            raise _BadRequest(
+                f"{_MOST_WATCHERS} pages are open already",
+                "Close one of them.",
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "busy",
+            )
+        try:
+            self._begin(HTTPStatus.OK, "text/event-stream")
+            self.end_headers()
+            for name, value in events(server.listener, server.tickets, server.arrivals, server.stopping):
+                self.wfile.write(f"event: {name}\ndata: {json.dumps(value)}\n\n".encode())
+        finally:
+            server.watchers.release()
+
     def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
+        self._begin(status, kind)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("X-Content-Type-Options", "nosniff")
         self.end_headers()
         self.wfile.write(body)
+
+    def _begin(self, status: HTTPStatus, kind: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Content-Security-Policy", _POLICY)
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("X-Frame-Options", "DENY")
 
 
 def _is_loopback(host: str | None) -> bool:

@@ -252,6 +252,16 @@ class Device(ABC):
         return bytes(self._printed)
 
     @property
+    def received_size(self) -> int:
+        """How many bytes `received` has, without copying them."""
+        return len(self._received)
+
+    @property
+    def printed_size(self) -> int:
+        """How many bytes `printed` has, without copying them."""
+        return len(self._printed)
+
+    @property
     def misprints(self) -> bytes:
         """The bytes of unknown commands that came out as text (clone `prints-unknown`)."""
         return bytes(self._misprints)

@@ -77,6 +77,7 @@ class Listener:
         self._waiting: deque[socket.socket] = deque()
         self._unsent = bytearray()
         self._connections = 0
+        self._resets = 0
         self._cut: bool | None = None  # the connection shall be cut: with RST, with FIN
         self._finishing = False  # the host has said its last; what is left to send goes out, then we close
         self._stalled = False
@@ -170,6 +171,7 @@ class Listener:
         """As new, with the connection kept; see `Device.reset`."""
         with self._changing():
             self.device.reset()
+            self._resets += 1
             self._stalled = False
             if self._recorder is not None:
                 self._recorder.reset()
@@ -212,6 +214,34 @@ class Listener:
                 "stalled": self._stalled,
             }
 
+    def counts(self) -> dict[str, object]:
+        """What `state` tells, and more, but for what costs more the more came: what an eye that is always open sees."""
+        with self.lock:
+            device = self.device
+            return {
+                "dialect": device.dialect,
+                "clone": device.clone.name,
+                "reasons": dict(device.reasons),
+                "bytes": device.received_size,
+                "printed_bytes": device.printed_size,
+                "tickets": device.tickets,
+                "drawer_kicks": device.drawer_kicks,
+                "fed": device.fed,
+                "room": device.room(),
+                "buffer_size": device.buffer_size,
+                "speed": device.speed,
+                "stalled": self._stalled,
+                "connected": self._connection is not None,
+                "waiting": len(self._waiting),
+                "connections_total": self._connections,
+                "resets": self._resets,
+            }
+
+    @property
+    def resets(self) -> int:
+        """How often `reset` made it as new: what was read of the device before belongs to another life."""
+        return self._resets
+
     def received(self) -> bytes:
         """Every byte read from the wire."""
         with self.lock:
@@ -234,6 +264,11 @@ class Listener:
         """
         with self._event:
             return self._event.wait_for(lambda: predicate(self.device), timeout)
+
+    def look_again(self) -> None:
+        """Let all who `wait` look again, for what they wait for beside the device."""
+        with self._event:
+            self._event.notify_all()
 
     @contextlib.contextmanager
     def _changing(self) -> Generator[None]:
