@@ -109,6 +109,20 @@ class Client:
         self._services = services
         self._largest = 0
 
+    @property
+    def by(self) -> str:
+        """Who it is, as jobs tell who asked for them."""
+        entry = self.entry
+        if entry.origin is not None:
+            return entry.origin
+        return f"program {self.address}" if entry.token is None else f"token {entry.token}"
+
+    @property
+    def address(self) -> str:
+        """Where it is, without its port; "" where that is not known."""
+        address = self._connection.remote_address
+        return address[0] if address else ""
+
     # -- what it may do ------------------------------------------------------------------------------------------
 
     def need(self, call: str) -> None:

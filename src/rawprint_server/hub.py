@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import count, islice, takewhile
+from itertools import count, dropwhile, islice, takewhile
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -198,6 +198,7 @@ class _Known:
     passed: JobView | None = None  # what the queue's thread passed on last
     kept: asyncio.Future[None] | None = None  # until it is in the journal
     notes: tuple[str, ...] = ()  # of the documents that it was made from
+    by: str | None = None  # who asked for it
     waiters: dict[asyncio.Future[JobView], bool] = field(default_factory=dict)  # -> until its end
 
     def is_of(self, printer: _Printer, data: bytes | memoryview) -> bool:
@@ -222,6 +223,7 @@ class _Known:
             created=self.created,
             ended=datetime.now(UTC) if ended else None,
             notes=self.notes,
+            by=self.by,
         )
 
 
@@ -332,6 +334,7 @@ class Hub:
         expires: float | None = None,
         priority: int = 50,
         notes: tuple[str, ...] = (),
+        by: str | None = None,
     ) -> JobView:
         """Takes a job; never blocks. Where there is a journal it is not acknowledged before `kept`.
 
@@ -345,6 +348,7 @@ class Hub:
             expires: Seconds; a job that has not begun by then is not printed. None: what the configuration says of the printer.
             priority: From 1 to 100; a higher one goes before the lower ones that wait.
             notes: What a person should know of the documents that it was made from.
+            by: Who asked for it.
 
         Raises:
             UnknownPrinter: There is no such printer.
@@ -369,7 +373,7 @@ class Hub:
                 kept=lambda error: self._post(self._kept, known, error),
             )
 
-        view = self._take(printer, data, id, job_name, submit, notes=notes)
+        view = self._take(printer, data, id, job_name, submit, notes=notes, by=by)
         self._schedule_stand_in(self._known[view.id])
         return view
 
@@ -425,7 +429,7 @@ class Hub:
         known = self._known.get(id)
         return None if known is None else known.kept
 
-    def open_drawer(self, name: str, pin: int = 2, id: str | None = None) -> JobView:
+    def open_drawer(self, name: str, pin: int = 2, id: str | None = None, *, by: str | None = None) -> JobView:
         """Opens the cash drawer, soon or not at all; see `PrintQueue.open_drawer`.
 
         Raises:
@@ -434,7 +438,7 @@ class Hub:
         """
         printer = self._printer(name)
         return self._take(
-            printer, b"\0drawer %d" % pin, id, "drawer", lambda _, key: printer.queue.open_drawer(pin, id=key)
+            printer, b"\0drawer %d" % pin, id, "drawer", lambda _, key: printer.queue.open_drawer(pin, id=key), by=by
         )
 
     def _take(
@@ -446,6 +450,7 @@ class Hub:
         submit: Callable[[_Known, str], Job],
         *,
         notes: tuple[str, ...] = (),
+        by: str | None = None,
     ) -> JobView:
         again = self._find(id) if id is not None else None
         if again is not None:
@@ -461,7 +466,7 @@ class Hub:
                 hint="See why it does not print, then send the job again.",
             )
         known = _Known(printer, name, id is not None, datetime.now(UTC), data if id is not None else None)
-        known.notes = notes
+        known.notes, known.by = notes, by
         key = id or os.urandom(8).hex()
         printer.live[key] = known  # before the printer's thread may tell of it
         if again is not None and self._journal is not None:
@@ -480,7 +485,7 @@ class Hub:
             del self._known[key]
         known.job = job
         known.view = JobView(
-            key, printer.name, name, JobState.PENDING, job.bytes_total, 0, (), {}, None, known.created, None, notes
+            key, printer.name, name, JobState.PENDING, job.bytes_total, 0, (), {}, None, known.created, None, notes, by
         )
         self._known[key] = known
         log.debug("accepted, %d bytes", job.bytes_total, extra={"job": key, "printer": printer.name})
@@ -569,12 +574,13 @@ class Hub:
         else:
             printer.queue.resume()
 
-    async def resolve(self, id: str, action: str) -> JobView:
+    async def resolve(self, id: str, action: str, *, by: str | None = None) -> JobView:
         """Settles an uncertain job, so that those which it holds up go on.
 
         Args:
             id: The job.
             action: "print-again": once more, as a new job, which is returned; "discard": it came out, or is not wanted.
+            by: Who says so.
 
         Raises:
             UnknownJob: No job that is remembered has the id.
@@ -595,7 +601,7 @@ class Hub:
             if data is None:
                 raise Unsupported("the bytes of the job are kept no more", hint="Send it again as a new job.")
             # The same id each time: to say it twice prints once.
-            view = self.submit(known.view.printer, data, f"{id}~again", job_name=known.name, priority=100)
+            view = self.submit(known.view.printer, data, f"{id}~again", job_name=known.name, priority=100, by=by)
             if (kept := self.kept(view.id)) is not None:
                 await kept
         if self._journal is not None:
@@ -659,6 +665,9 @@ class Hub:
         state: str | None = None,
         limit: int | None = None,
         among: frozenset[str] | None = None,
+        *,
+        before: str | None = None,
+        search: str | None = None,
     ) -> list[JobView]:
         """Jobs that have not ended and the ones that ended last, the oldest first; the newest `limit` of them.
 
@@ -667,13 +676,21 @@ class Hub:
             state: Only those.
             limit: At most so many.
             among: Only those of these printers.
+            before: Only those that were created before the job of this id, if it is remembered.
+            search: Only those that have it in id, name, printer or who asked, in small letters or large ones.
         """
+        newest = reversed(self._known.values())
+        if (from_here := self._known.get(before or "")) is not None:
+            newest = dropwhile(lambda known: known is not from_here, newest)
+            next(newest)
+        wanted = (search or "").casefold()
         chosen = (
             known.view
-            for known in reversed(self._known.values())
+            for known in newest
             if (printer is None or known.view.printer == printer)
             and (state is None or known.view.state == state)
             and (among is None or known.view.printer in among)
+            and (not wanted or _has(known.view, wanted))
         )
         return list(islice(chosen, limit))[::-1]
 
@@ -1168,7 +1185,7 @@ class Hub:
         if not mark or data is None or view.id.endswith("~copy"):
             return
         with suppress(RawprintError):
-            self.submit(printer.name, mark + data, f"{view.id}~copy", job_name=view.name, priority=100)
+            self.submit(printer.name, mark + data, f"{view.id}~copy", job_name=view.name, priority=100, by=view.by)
 
     def _heard(self, printer: _Printer, address: str, status: PrinterStatus) -> None:
         if address != printer.address:
@@ -1299,7 +1316,14 @@ def _view(entry: JournalEntry) -> JobView:
         created=_at(entry.created),
         ended=None if entry.ended is None else _at(entry.ended),
         notes=(),  # the journal does not keep them
+        by=None,
     )
+
+
+def _has(view: JobView, wanted: str) -> bool:
+    """Whether a person who searches for this, in small letters, means that job."""
+    texts = view.id, view.name, view.printer, view.by
+    return any(text is not None and wanted in text.casefold() for text in texts)
 
 
 def _after_uncertain(config: PrinterConfig, dialect: str | None) -> Literal["hold", "go-on"]:

@@ -280,11 +280,18 @@ class AllowParams(Struct, frozen=True):
 
 
 class JobsParams(Struct, frozen=True):
-    """`params` of `jobs.list`: only those of this printer and in this state, at most so many of the newest."""
+    """`params` of `jobs.list`: only those of this printer and in this state, at most so many of the newest.
+
+    Attributes:
+        before: Id of a job: only those that were created before it, for the page that follows one whose oldest it is.
+        search: Only those that have it in id, name, printer or `by`, in small letters or large ones.
+    """
 
     printer: PrinterRef | str | None = None
     state: str | None = None
     limit: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    before: Annotated[str, Meta(max_length=256)] | None = None
+    search: Annotated[str, Meta(max_length=300)] | None = None
 
 
 # What replies carry
@@ -367,6 +374,7 @@ class JobView(Struct, frozen=True):
         reasons: What the printer said while the job waits or is stopped.
         error: Why it is not printed yet, or what ended it.
         notes: Of documents: what a person should know, such as a character that no font has.
+        by: Who asked for it: the page's origin, "token NAME" or "program ADDRESS"; null: not known, as of a job of before a restart.
     """
 
     id: str
@@ -381,6 +389,7 @@ class JobView(Struct, frozen=True):
     created: datetime
     ended: datetime | None
     notes: tuple[str, ...]
+    by: str | None
 
 
 class FoundView(Struct, frozen=True):

@@ -215,6 +215,7 @@ def _print_on(call: Call, params: PrintParams, name: str) -> JobView | Awaitable
         job_name=options.job_name,
         expires=options.expires,
         priority=options.priority,
+        by=call.client.by,
     )
     call.submitted(job, data)
     return _answer(call.hub, job, options.wait)
@@ -240,7 +241,7 @@ def drawer_open(call: Call, /) -> JobView | Awaitable[JobView]:
     options = params.options or DrawerOptions()
     name = call.printer(params)
     call.client.charge_job(0)
-    job = call.hub.open_drawer(name, params.pin, options.id)
+    job = call.hub.open_drawer(name, params.pin, options.id, by=call.client.by)
     call.about.job = job.id
     return _answer(call.hub, job, options.wait)
 
@@ -253,7 +254,16 @@ def jobs_get(call: Call, /) -> JobView:
 def jobs_list(call: Call, /) -> list[JobView]:
     """The jobs that are remembered, the oldest first."""
     params = read(call.params, JobsParams)
-    return call.hub.jobs(printer_name(params), params.state, params.limit, call.client.entry.grant.printers)
+    if params.before is not None:
+        call.job(params.before)  # of others it must not learn which came first
+    return call.hub.jobs(
+        printer_name(params),
+        params.state,
+        params.limit,
+        call.client.entry.grant.printers,
+        before=params.before,
+        search=params.search,
+    )
 
 
 async def jobs_cancel(call: Call, /) -> JobView:
@@ -281,7 +291,7 @@ async def jobs_resolve(call: Call, /) -> JobView:
     if params.action == "print-again":  # what it holds was looked through when it was first sent
         call.client.need("print")
         call.client.charge_job(job.bytes_total)
-    return await call.hub.resolve(job.id, params.action)
+    return await call.hub.resolve(job.id, params.action, by=call.client.by)
 
 
 def subscribe(call: Call, /) -> Snapshot:

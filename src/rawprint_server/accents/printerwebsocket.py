@@ -142,7 +142,7 @@ class PrinterWebSocket:
         self._client.charge(data, name)
         id = None if params.options is None else params.options.id
         await self._reply(messages.PrintNotice(uid=request.uid, status=f"Printing job started on {name}"))
-        job = self._hub.submit(name, data, id)
+        job = self._hub.submit(name, data, id, by=self._client.by)
         call.submitted(job, data)
         await self._outcome(request, job)
 
