@@ -40,6 +40,9 @@ NEEDS: Mapping[str, str] = {
     "jobs.list": "jobs",
     "jobs.cancel": "jobs",
     "jobs.resolve": "jobs",
+    "jobs.text": "jobs",
+    "jobs.again": "jobs",
+    "printers.history": "jobs",
     "admin.enter": "",  # what makes an administrator of somebody who may do nothing else
     "admin.code": "admin",
     "admin.access": "admin",

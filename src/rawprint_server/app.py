@@ -46,6 +46,7 @@ from rawprint_server.methods import About
 from rawprint_server.metrics import Counts
 from rawprint_server.pairing import PROTOCOL as PAIRING
 from rawprint_server.pairing import PairingSession
+from rawprint_server.reading import Reader
 from rawprint_server.records import Records
 from rawprint_server.rendering import Renderers
 from rawprint_server.session import RESTART, Session
@@ -157,6 +158,7 @@ class App:
             limits=self._config.limits,
             records=self._records,
             journal=self._journal,
+            keep_data=seconds(self._config.server.keep_data) or 0.0,
             is_target=self._is_target,
         )
         try:
@@ -167,7 +169,9 @@ class App:
                 self._journal.close()
             raise
         self._hub.recover()
-        self._services.documents = Documents(self._hub, Renderers(WORKERS, self._config.limits.page_seconds))
+        renderers = Renderers(WORKERS, self._config.limits.page_seconds)
+        self._services.documents = Documents(self._hub, renderers)
+        self._services.reader = Reader(self._hub, renderers)
         self.port = sockets[0][0].getsockname()[1]
         self._gate.open(own_origins(self.port, self._own_names(), tls=self._tls is not None))
         self._gate.on_change = self._reconsider

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rawprint_server.limits import Meter
     from rawprint_server.messages import Snapshot
     from rawprint_server.methods import About
+    from rawprint_server.reading import Reader
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 QUESTIONS = frozenset(call for call, kind in NEEDS.items() if kind == "status") | {
     "jobs.get",
     "jobs.list",
+    "jobs.text",
+    "printers.history",
     "admin.access",
 }
 
@@ -58,6 +61,7 @@ class Services:
         meter: How much each has printed.
         audit: Where it is written who did what; None: nowhere.
         documents: Prints what is no bytes for the printer.
+        reader: Reads what jobs say.
     """
 
     config: Config
@@ -65,6 +69,7 @@ class Services:
     meter: Meter
     audit: Audit | None = None
     documents: Documents | None = None
+    reader: Reader | None = None
     statistics: Statistics = field(default_factory=Statistics)
 
     def record(
@@ -219,6 +224,14 @@ class Client:
         if documents is None:
             raise Unsupported("this server prints no documents")
         return documents
+
+    @property
+    def reader(self) -> Reader:
+        """Reads what jobs say."""
+        reader = self._services.reader
+        if reader is None:
+            raise Unsupported("this server reads no jobs")
+        return reader
 
     # -- the administrator ---------------------------------------------------------------------------------------
 

@@ -41,10 +41,13 @@ from rawprint import (
     parse_address,
 )
 from rawprint_server import heap, messages
+from rawprint_server.bodies import Bodies
 from rawprint_server.config import REFUSED, LimitsConfig, PrinterConfig, seconds, shared
 from rawprint_server.documents import paper
+from rawprint_server.history import History
 from rawprint_server.messages import (
     CapabilitiesView,
+    ChangeView,
     Failure,
     FoundView,
     JobView,
@@ -123,6 +126,12 @@ class TooLate(RawprintError):
     code = "too-late"
 
 
+class NoData(RawprintError):
+    """The bytes of the job are kept no more."""
+
+    code = "no-data"
+
+
 class NotUncertain(RawprintError):
     """Only a job that ended `uncertain`, and that nobody has settled yet, can be settled."""
 
@@ -151,12 +160,18 @@ class _Printer:
         self.heard: datetime | None = None
         self.error: RawprintError | None = None  # why nothing is known now
         self.since: datetime | None = None
+        self.history = History()
         self.told: PrinterView | None = None  # what those who listen know; None: nothing
         self.asking: asyncio.Future[_Answer] | None = None  # a question that is under way
         self.failure: RawprintError | None = None  # why the last question was not answered
         self.failed_at = 0.0
         self.ended: Counter[str] = Counter()  # jobs, by how they ended
         self.bytes = 0  # that it has taken in jobs which ended
+
+    def changed(self) -> None:
+        """It stands otherwise than before."""
+        now = self.view()
+        self.history.add(ChangeView(self.since or datetime.now(UTC), now.state, now.reasons, now.error))
 
     def view(self) -> PrinterView:
         """What the wire shows of it."""
@@ -192,6 +207,7 @@ class _Known:
     created: datetime
     data: bytes | memoryview | None  # until the digest stands for it
     digest: bytes = b""
+    prints: bool = True  # whether `data` is what it prints
     begun: bool = False  # whether the printer was given any of it
     job: Job | None = None  # until it has ended
     view: JobView = field(init=False)  # as last told
@@ -238,6 +254,7 @@ class Hub:
         limits: What may wait for a printer.
         records: What is known of printers from before; what they show is put there.
         journal: Keeps the jobs over a crash; see `recover`.
+        keep_data: For how long the bytes of ended jobs are kept where there is no journal, seconds.
         is_target: Whether a name that is none is an address to which clients may print; see `target`.
 
     Raises:
@@ -252,10 +269,12 @@ class Hub:
         limits: LimitsConfig = LimitsConfig(),  # noqa: B008 - frozen
         records: Records | None = None,
         journal: Journal | None = None,
+        keep_data: float = 3600.0,
         is_target: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._records = records or Records(None)
         self._journal = journal
+        self._bodies = Bodies(keep_data)
         self.max_message_bytes = max_message_bytes
         self.limits = limits
         self._is_target = is_target
@@ -438,7 +457,13 @@ class Hub:
         """
         printer = self._printer(name)
         return self._take(
-            printer, b"\0drawer %d" % pin, id, "drawer", lambda _, key: printer.queue.open_drawer(pin, id=key), by=by
+            printer,
+            b"\0drawer %d" % pin,
+            id,
+            "drawer",
+            lambda _, key: printer.queue.open_drawer(pin, id=key),
+            by=by,
+            prints=False,
         )
 
     def _take(
@@ -451,6 +476,7 @@ class Hub:
         *,
         notes: tuple[str, ...] = (),
         by: str | None = None,
+        prints: bool = True,
     ) -> JobView:
         again = self._find(id) if id is not None else None
         if again is not None:
@@ -465,8 +491,9 @@ class Hub:
                 f"{printer.pending} jobs with {printer.waiting} bytes wait for {printer.name} already",
                 hint="See why it does not print, then send the job again.",
             )
-        known = _Known(printer, name, id is not None, datetime.now(UTC), data if id is not None else None)
-        known.notes, known.by = notes, by
+        kept = id is not None or (self._journal is None and prints)
+        known = _Known(printer, name, id is not None, datetime.now(UTC), data if kept else None)
+        known.notes, known.by, known.prints = notes, by, prints
         key = id or os.urandom(8).hex()
         printer.live[key] = known  # before the printer's thread may tell of it
         if again is not None and self._journal is not None:
@@ -715,6 +742,14 @@ class Hub:
             UnknownPrinter: There is no such printer.
         """
         return self._printer(name).view()
+
+    def history(self, name: str, now: datetime) -> list[ChangeView]:
+        """How one printer stood in the last day.
+
+        Raises:
+            UnknownPrinter: There is no such printer.
+        """
+        return self._printer(name).history.since(now)
 
     async def status(self, name: str, timeout: float) -> PrinterStatus:
         """What the printer says now; while a job goes out, what it said last.
@@ -1027,6 +1062,7 @@ class Hub:
             queue.move(config.address, config.dialect, capabilities=printer.capabilities)
             printer.words = Words()
             printer.status = printer.heard = printer.error = printer.failure = printer.passed = None
+            printer.changed()
         printer.capabilities.promised = frozenset(config.promises)
         printer.capabilities.drawer_open = config.drawer_open or ""
         queue.keep(_idle_release(config))
@@ -1110,7 +1146,7 @@ class Hub:
             return
         if job.state.ended:
             known.begun = job.bytes_accepted > 0 or getattr(job.error, "written", 0) > 0
-            if known.data is not None:  # here, where nobody waits for it
+            if known.data is not None and known.named:  # here, where nobody waits for it
                 known.digest = hashlib.sha256(known.data).digest()
         view = known.look(job)
         if view != known.passed:  # a step that shows in nothing does not wake the loop
@@ -1151,6 +1187,8 @@ class Hub:
         if view.state == JobState.UNCERTAIN and printer.config.after_uncertain == "print-marked":
             self._in_background_task(self._print_marked(printer, view))
         printer.bytes += view.bytes_accepted
+        if self._journal is None and known.prints and known.data is not None:
+            self._bodies.put(view.id, known.data, self._loop.time())
         known.data = known.job = None
         if view.bytes_total >= heap.LARGE:
             if self._trim is not None:
@@ -1175,8 +1213,49 @@ class Hub:
             del self._known[ended.popleft()]
 
     async def _data_of(self, id: str) -> bytes | None:
-        """A job's bytes, as long as the journal keeps them."""
-        return None if self._journal is None else await asyncio.to_thread(self._journal.data_of, id)
+        """A job's bytes, as long as the journal keeps them, or where there is none the memory."""
+        if self._journal is not None:
+            return await asyncio.to_thread(self._journal.data_of, id)
+        known = self._known.get(id)
+        if known is not None and known.prints and known.data is not None:
+            return bytes(known.data)
+        return self._bodies.get(id, self._loop.time())
+
+    async def data_of(self, id: str) -> bytes:
+        """A job's bytes.
+
+        Raises:
+            NoData: They are kept no more, or never were.
+            JournalError: The journal cannot be read.
+        """
+        data = await self._data_of(id)
+        if not data:
+            raise NoData(
+                f"the bytes of the job {id[:256]!r} are not kept",
+                hint="keep_data in [server] of the configuration says for how long they are.",
+            )
+        return data
+
+    async def copy_of(self, id: str) -> bytes:
+        """A job's bytes, headed as a copy where its printer's language has a way.
+
+        Raises:
+            NoData, JournalError: As `data_of`.
+        """
+        data = await self.data_of(id)
+        return COPY_MARKS.get(self.language(self._remembered(id).printer.name) or "", b"") + data
+
+    def print_copy(self, id: str, data: bytes, *, by: str | None = None) -> JobView:
+        """Takes what `copy_of` gave as a new job, `ID~again`, or `ID~again2` and so on where there is one.
+
+        Raises:
+            UnknownJob: No job that is remembered has the id.
+            UnknownPrinter, QueueFull, JobCanceled: As `submit`.
+        """
+        known = self._remembered(id)
+        ids = (f"{id}~again{number if number > 1 else ''}" for number in count(1))
+        free = next(each for each in ids if self._find(each) is None)
+        return self.submit(known.printer.name, data, free, job_name=known.name, by=by)
 
     async def _print_marked(self, printer: _Printer, view: JobView) -> None:
         """Once more, headed as a possible copy."""
@@ -1219,9 +1298,12 @@ class Hub:
     def _now(self, printer: _Printer, error: RawprintError | None) -> None:
         """That is how the printer stands now."""
         status = printer.words.together()
-        if (error and error.code) != (printer.error and printer.error.code) or _said(printer.status) != _said(status):
-            printer.since = datetime.now(UTC)
+        codes = error and error.code, printer.error and printer.error.code
+        news = codes[0] != codes[1] or _said(printer.status) != _said(status)
         printer.status, printer.error = status, error
+        if news:
+            printer.since = datetime.now(UTC)
+            printer.changed()
         self._refresh(printer)
 
     def _refresh(self, printer: _Printer) -> None:

@@ -392,6 +392,31 @@ class JobView(Struct, frozen=True):
     by: str | None
 
 
+class JobText(Struct, frozen=True):
+    """Answers `jobs.text`: what can be read from a job's bytes.
+
+    Attributes:
+        lines: That it prints with the printer's own characters.
+        sheet: Its first sheet of paper as a PNG; null: there is none, or its language is not known.
+        sheets: How many there are, copies included.
+        truncated: Whether there is more than was read.
+    """
+
+    lines: list[str]
+    sheet: bytes | None
+    sheets: int
+    truncated: bool
+
+
+class ChangeView(Struct, frozen=True):
+    """How a printer stood from a moment on; see `PrinterView`."""
+
+    at: datetime
+    state: PrinterState
+    reasons: dict[str, bool]
+    error: Failure | None
+
+
 class FoundView(Struct, frozen=True):
     """A printer, or a serial port at which one may hang, that is plugged in and has no name in the configuration.
 
