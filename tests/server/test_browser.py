@@ -121,7 +121,7 @@ def site():
 
 
 @contextlib.contextmanager
-def running_server(folder, printer, origins, port=0, *, end=subprocess.Popen.terminate):
+def running_server(folder, printer, origins, port=0, *, end=subprocess.Popen.terminate, extra=""):
     """`rawprint-server` as a process of its own; gives host:port."""
     config = folder / "server.toml"
     config.write_text(
@@ -132,6 +132,7 @@ def running_server(folder, printer, origins, port=0, *, end=subprocess.Popen.ter
             [access]
             origins = {json.dumps(origins)}
         """)
+        + extra
     )
     command = [sys.executable, "-m", "rawprint_server", "--config", str(config), "--port", str(port)]
     with (folder / "server.log").open("a") as log:

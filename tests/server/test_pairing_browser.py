@@ -75,11 +75,12 @@ def begin(stack, label, receipt, tmp_path):
 @pytest.fixture
 def dashboard(tmp_path, capsys):
     """dashboard(server) -> the address, with its code, that `rawprint-server dashboard` opens."""
-    file = tmp_path / "server.toml"
+    file = tmp_path / "administrator.toml"
     file.write_text(f'[server]\nstate_dir = "{tmp_path / "state"}"\n')
 
     def dashboard(server):
-        assert main(["dashboard", "--config", str(file), "--server", server.url, "--print"]) == 0
+        url = server if isinstance(server, str) else server.url
+        assert main(["dashboard", "--config", str(file), "--server", url, "--print"]) == 0
         return capsys.readouterr().out.split()[-1]
 
     return dashboard
@@ -195,7 +196,7 @@ def test_a_foreign_page_gets_nothing_from_anothers_code(begin, shop, site, open_
 
 def test_a_token_lets_its_page_in_for_what_it_says(begin, shop, site, label, tmp_path, capsys, dashboard) -> None:
     server = begin()
-    new = ["access", "--config", str(tmp_path / "server.toml"), "token", "new", "till"]
+    new = ["access", "--config", str(tmp_path / "administrator.toml"), "token", "new", "till"]
     assert main([*new, "--origin", site, "--calls", "status,print"]) == 0
     token = capsys.readouterr().out.strip()
     server.call(server.app._gate.look)
@@ -355,7 +356,7 @@ def test_the_dashboard_shows_the_code_of_a_page_that_pairs(begin, dashboard, ope
 def test_who_may_print_fits_on_the_screen(begin, dashboard, open_page, shop, tmp_path, site, size, scheme) -> None:
     long = f"https://{'a-very-long-name.' * 8}example.com:8443"
     server = begin("dashboard", ["https://pos.example.com"])
-    main(["access", "--config", str(tmp_path / "server.toml"), "token", "new", "kitchen"])
+    main(["access", "--config", str(tmp_path / "administrator.toml"), "token", "new", "kitchen"])
     for origin in (long, "https://denied.example.com", "https://bakery.example.com"):
         assert attempt_as(server, origin) == 4403
     admin = open_page(dashboard(server), viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)

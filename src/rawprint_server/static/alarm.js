@@ -70,8 +70,8 @@ function render(due) {
 }
 
 function lineOf(data) {
-  const jobs = data.pending ? t("printers.waiting", { count: data.pending }) : "";
-  return [`${printerState(data).text}.`, jobs ? `${jobs}.` : "", remedyOf(data)].filter(Boolean).join(" ");
+  const jobs = data.pending ? `${t("printers.waiting", { count: data.pending })}.` : t("alarm.busy");
+  return [`${printerState(data).text}.`, jobs, remedyOf(data)].join(" ");
 }
 
 // --- the bell and notifications

@@ -65,6 +65,9 @@ export function translate(root) {
   for (const node of root.querySelectorAll("[data-t]")) {
     say(node, t(node.dataset.t));
   }
+  for (const node of root.querySelectorAll("[data-placeholder]")) {
+    node.placeholder = t(node.dataset.placeholder);
+  }
   for (const node of root.querySelectorAll("[data-label]")) {
     node.setAttribute("aria-label", t(node.dataset.label));
   }

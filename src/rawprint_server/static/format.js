@@ -48,9 +48,8 @@ export function span(ms) {
 }
 
 export function size(bytes) {
-  const [unit, each] = bytes >= 1e6 ? ["megabyte", 1e6] : bytes >= 1e4 ? ["kilobyte", 1e3] : ["byte", 1];
-  return formatter(`size ${unit}`, (lang) => new Intl.NumberFormat(lang, { style: "unit", unit, maximumFractionDigits: 1 }))
-    .format(bytes / each);
+  const [unit, each] = bytes >= 1e6 ? ["MB", 1e6] : bytes >= 1e4 ? ["kB", 1e3] : ["B", 1];
+  return `${formatter("number", (lang) => new Intl.NumberFormat(lang, { maximumFractionDigits: 1 })).format(bytes / each)} ${unit}`;
 }
 
 export function list(words) {

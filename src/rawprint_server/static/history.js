@@ -39,14 +39,14 @@ export class History {
   #spans(now) {
     return this.#entries
       .map(({ at, kind }, index) => ({ kind, from: Math.max(at, now - DAY), to: this.#entries[index + 1]?.at ?? now }))
-      .filter(({ from, to }) => to > from);
+      .filter(({ from, to }, index, all) => to > from || index === all.length - 1);
   }
 
   #bins(now) {
     const bins = new Array(BINS).fill("none");
     const place = (at) => Math.min(BINS - 1, Math.max(0, Math.floor(((at - now + DAY) / DAY) * BINS)));
     for (const { kind, from, to } of this.#spans(now)) {
-      for (let bin = place(from); bin <= place(to - 1); bin += 1) {
+      for (let bin = place(from); bin <= Math.max(place(from), place(to - 1)); bin += 1) {
         bins[bin] = WORST.indexOf(kind) > WORST.indexOf(bins[bin]) ? kind : bins[bin];
       }
     }

@@ -113,7 +113,7 @@ const filters = () => ({
 
 function fits(job, { printer, state, search }) {
   return (!printer || job.printer === printer) && (!state || job.state === state)
-    && (!search || [job.id, job.name, job.printer, job.by].some((text) => text?.toLowerCase().includes(search.toLowerCase())));
+    && (!search || [job.id, job.name, job.printer, job.by].some((text) => text?.toUpperCase().includes(search.toUpperCase())));
 }
 
 const params = (extra) => ({ ...Object.fromEntries(Object.entries(filters()).filter(([, value]) => value)), limit: PAGE, ...extra });
@@ -167,7 +167,8 @@ async function older() {
       fresh[0]?.parts.open.focus();
     }
   } catch (error) {
-    say($("jobs-problem"), errorText(error));
+    complete = error.code === "unknown-job"; // the last row is older than the server remembers
+    say($("jobs-problem"), complete ? "" : errorText(error));
   }
   disable($("jobs-older"), false);
   foot();
