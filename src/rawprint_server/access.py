@@ -48,6 +48,9 @@ NEEDS: Mapping[str, str] = {
     "admin.access": "admin",
     "admin.allow": "admin",
     "admin.deny": "admin",
+    "admin.watch": "admin",
+    "admin.unwatch": "admin",
+    "admin.disconnect": "admin",
 }
 """Call -> what must be granted for it; "": nothing."""
 

@@ -9,13 +9,13 @@ from rawprint_server.access import ORDINARY, Grant
 from rawprint_server.config import origin_fault
 from rawprint_server.messages import (
     AccessView,
-    AllowedView,
     AllowParams,
-    AskedView,
     BadRequest,
+    ClientParams,
     CodeParams,
     CodeView,
     OriginParams,
+    WatchView,
     read,
 )
 
@@ -37,18 +37,7 @@ def enter(call: Call, /) -> None:
 
 def access(call: Call, /) -> AccessView:
     """Who may come in, and who asked."""
-    gate = call.client.gate
-    grants = gate.grants
-    return AccessView(
-        allowed=[
-            AllowedView.of(each.origin, each.grant, each.how, each.at)
-            for each in grants.with_configured(gate.configured)
-        ],
-        denied=list(grants.denied),
-        asked=[AskedView(each.origin, each.at) for each in grants.asked],
-        tokens=[token.name for token in grants.tokens],
-        pairing=gate.shown,
-    )
+    return call.client.gate.view()
 
 
 async def allow(call: Call, /) -> AccessView:
@@ -69,3 +58,20 @@ async def deny(call: Call, /) -> AccessView:
     await call.client.gate.change(lambda grants: grants.deny(params.origin))
     log.warning("the administrator keeps %s out", params.origin[:100])
     return access(call)
+
+
+def watch(call: Call, /) -> WatchView:
+    """Who is connected, the last lines of the log, and who may come in; from here on the client hears of every change."""
+    return call.client.watching.watch(call.client)
+
+
+def unwatch(call: Call, /) -> None:
+    """The client hears of that no more."""
+    call.client.watching.unwatch(call.client)
+
+
+def disconnect(call: Call, /) -> None:
+    """Ends a client's connection; it may come again."""
+    id = read(call.params, ClientParams).id
+    call.client.watching.disconnect(id)
+    log.warning("the administrator disconnected the client %d", id)

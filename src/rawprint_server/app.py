@@ -51,6 +51,7 @@ from rawprint_server.records import Records
 from rawprint_server.rendering import Renderers
 from rawprint_server.session import RESTART, Session
 from rawprint_server.targets import is_allowed, networks
+from rawprint_server.watching import Watching
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -175,6 +176,8 @@ class App:
         self.port = sockets[0][0].getsockname()[1]
         self._gate.open(own_origins(self.port, self._own_names(), tls=self._tls is not None))
         self._gate.on_change = self._reconsider
+        self._services.watching = Watching(self._gate)
+        self._services.watching.open()
         self._start_audit()
         for listening, remote in sockets:
             server = await serve(
@@ -237,6 +240,8 @@ class App:
             connection.transport.abort()
         if self._services.audit is not None:
             await asyncio.to_thread(self._services.audit.close)
+        if self._services.watching is not None:
+            self._services.watching.close()
 
     async def _handshakes_over(self) -> None:
         """Waits until who began TLS has got through, or has been given up.

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from websockets.asyncio.server import broadcast
 from websockets.exceptions import ConnectionClosed
@@ -16,7 +16,8 @@ from websockets.exceptions import ConnectionClosed
 from rawprint import Unsupported
 from rawprint_server.access import ADMIN, NEEDS, NotGranted
 from rawprint_server.commands import check_commands
-from rawprint_server.messages import TooLarge
+from rawprint_server.messages import PROTOCOL, TooLarge
+from rawprint_server.watching import Seen
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from rawprint_server.messages import Snapshot
     from rawprint_server.methods import About
     from rawprint_server.reading import Reader
+    from rawprint_server.watching import Watching
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,8 @@ QUESTIONS = frozenset(call for call, kind in NEEDS.items() if kind == "status") 
     "jobs.get",
     "jobs.list",
     "jobs.text",
+    "admin.watch",
+    "admin.unwatch",
     "printers.history",
     "admin.access",
 }
@@ -62,6 +66,7 @@ class Services:
         audit: Where it is written who did what; None: nowhere.
         documents: Prints what is no bytes for the printer.
         reader: Reads what jobs say.
+        watching: Who watches all that.
     """
 
     config: Config
@@ -70,6 +75,7 @@ class Services:
     audit: Audit | None = None
     documents: Documents | None = None
     reader: Reader | None = None
+    watching: Watching | None = None
     statistics: Statistics = field(default_factory=Statistics)
 
     def record(
@@ -105,6 +111,7 @@ class Client:
     Attributes:
         hub: The printers.
         entry: Who it is, and what it may do.
+        seen: What is counted of it.
     """
 
     def __init__(self, connection: ServerConnection, hub: Hub, services: Services, entry: Entry) -> None:
@@ -112,6 +119,7 @@ class Client:
         self.entry = entry
         self._connection = connection
         self._services = services
+        self.seen = Seen()
         self._largest = 0
 
     @property
@@ -127,6 +135,13 @@ class Client:
         """Where it is, without its port; "" where that is not known."""
         address = self._connection.remote_address
         return address[0] if address else ""
+
+    @property
+    def accent(self) -> Literal["native", "printerwebsocket"] | None:
+        """How it speaks; None: it has not spoken yet."""
+        if self._connection.subprotocol == PROTOCOL:
+            return "native"
+        return "printerwebsocket" if self.seen.spoke else None
 
     # -- what it may do ------------------------------------------------------------------------------------------
 
@@ -240,6 +255,14 @@ class Client:
         """Who may come in."""
         return self._services.gate
 
+    @property
+    def watching(self) -> Watching:
+        """Who watches."""
+        watching = self._services.watching
+        if watching is None:
+            raise Unsupported("this server is not watched")
+        return watching
+
     def become_admin(self, code: str) -> None:
         """Lets the server's own page do all, for as long as its connection lasts.
 
@@ -259,13 +282,14 @@ class Client:
     def send(self, frame: bytes) -> None:
         """Sends a text frame without waiting; a client that does not read what it gets is cut off."""
         transport = self._connection.transport
+        if transport.is_closing():
+            return
         # The state of very many jobs may be longer than the bound; what comes after it may have to wait behind it.
         self._largest = max(self._largest, len(frame))
         if transport.get_write_buffer_size() > max(self._services.config.server.max_outbox_bytes, 2 * self._largest):
-            if not transport.is_closing():
-                self._services.statistics.cut_off += 1
-                log.warning("cut off the client %s: it does not read", self._connection.remote_address)
-                transport.abort()
+            self._services.statistics.cut_off += 1
+            log.warning("cut off the client %s: it does not read", self._connection.remote_address)
+            transport.abort()
             return
         broadcast((self._connection,), frame, text=True)
 
@@ -277,6 +301,7 @@ class Client:
     def subscribe(self) -> Snapshot:
         """Everything known; from here on the client hears of every change."""
         grant = self.entry.grant
+        self.seen.subscribed = True
         self.hub.subscribe(self.send, grant.printers, jobs=grant.sees_jobs)
         return self.hub.snapshot(grant.printers, jobs=grant.sees_jobs)
 
@@ -287,8 +312,21 @@ class Client:
 
     def unsubscribe(self) -> None:
         """The client hears of no change any more."""
+        self.seen.subscribed = False
         self.hub.unsubscribe(self.send)
+
+    def received(self, frame: str | bytes) -> None:
+        """Counts a message."""
+        seen = self.seen
+        seen.spoke = True
+        seen.bytes += (
+            len(frame.encode(errors="replace")) if isinstance(frame, str) and not frame.isascii() else len(frame)
+        )
 
     def count(self, call: str, outcome: str) -> None:
         """Counts a call."""
+        self.seen.calls += 1
+        self.seen.errors += outcome != "ok"
+        if self._services.watching is not None:
+            self._services.watching.changed(self)
         self._services.statistics.calls[call if call in NEEDS else "unknown", outcome] += 1

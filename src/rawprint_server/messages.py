@@ -258,6 +258,12 @@ class CodeParams(Struct, frozen=True):
     code: str
 
 
+class ClientParams(Struct, frozen=True):
+    """`params` of a call that means one client."""
+
+    id: int
+
+
 class OriginParams(Struct, frozen=True):
     """`params` of a call that means one origin."""
 
@@ -527,6 +533,52 @@ class AccessView(Struct, frozen=True):
     pairing: PairingView | None
 
 
+class ClientView(Struct, frozen=True):
+    """A client that is connected.
+
+    Attributes:
+        id: Of the connection, while the server runs.
+        token: The name of the token that it brought.
+        since: When it came.
+        accent: How it speaks; null: it has not spoken yet.
+        calls: That it made.
+        bytes: Of the messages that it sent.
+        errors: Calls that were refused, or failed.
+        subscribed: Whether it hears of changes.
+        gone: Whether its connection has ended.
+    """
+
+    id: int
+    origin: str | None
+    token: str | None
+    address: str
+    since: datetime
+    accent: Literal["native", "printerwebsocket"] | None
+    calls: int
+    bytes: int
+    errors: int
+    subscribed: bool
+    gone: bool
+
+
+class LogLine(Struct, frozen=True):
+    """A line of the log, with the job and the printer that it is about."""
+
+    at: datetime
+    level: Literal["debug", "info", "warning", "error"]
+    text: str
+    job: str | None
+    printer: str | None
+
+
+class WatchView(Struct, frozen=True):
+    """Answers `admin.watch`: who is connected, the last lines of the log, and who may come in."""
+
+    clients: list[ClientView]
+    log: list[LogLine]
+    access: AccessView
+
+
 class Version(Struct, frozen=True, kw_only=True):
     """Answers `server.version`."""
 
@@ -582,6 +634,24 @@ class ServerEvent(Struct, frozen=True, tag_field="event", tag="server"):
     """The printers are others now, or the server is about to end."""
 
     data: ServerView
+
+
+class ClientEvent(Struct, frozen=True, tag_field="event", tag="client"):
+    """To who watches: a client is new, has changed, or is gone."""
+
+    data: ClientView
+
+
+class LogEvent(Struct, frozen=True, tag_field="event", tag="log"):
+    """To who watches: a line of the log."""
+
+    data: LogLine
+
+
+class AccessEvent(Struct, frozen=True, tag_field="event", tag="access"):
+    """To who watches: who may come in, or who asked, has changed."""
+
+    data: AccessView
 
 
 # Replies, printerwebsocket shapes. `status_code` is a printer's state in StatusReply and an outcome elsewhere.

@@ -352,6 +352,9 @@ METHODS: Mapping[str, Method] = {
     "admin.access": admin.access,
     "admin.allow": admin.allow,
     "admin.deny": admin.deny,
+    "admin.watch": admin.watch,
+    "admin.unwatch": admin.unwatch,
+    "admin.disconnect": admin.disconnect,
 }
 
 

@@ -14,6 +14,7 @@ from rawprint_server.messages import (
     AccessView,
     AllowParams,
     ChangeView,
+    ClientParams,
     CodeParams,
     CodeView,
     DrawerParams,
@@ -28,6 +29,7 @@ from rawprint_server.messages import (
     ResolveParams,
     Snapshot,
     Version,
+    WatchView,
 )
 
 # call -> what it takes, what it gives; None: nothing.
@@ -55,11 +57,17 @@ _CALLS: dict[str, tuple[Any, Any]] = {
     "admin.access": (None, AccessView),
     "admin.allow": (AllowParams, AccessView),
     "admin.deny": (OriginParams, AccessView),
+    "admin.watch": (None, WatchView),
+    "admin.unwatch": (None, None),
+    "admin.disconnect": (ClientParams, None),
 }
 _EVENTS: dict[str, Any] = {
     "printer": messages.PrinterEvent,
     "job": messages.JobEvent,
     "server": messages.ServerEvent,
+    "client": messages.ClientEvent,
+    "log": messages.LogEvent,
+    "access": messages.AccessEvent,
 }
 
 
@@ -68,7 +76,8 @@ def document() -> bytes:
     """The schema: `calls` names for each call what its `params` and `result` are, `events` what is sent unasked."""
     types = [type for pair in _CALLS.values() for type in pair] + [*_EVENTS.values(), messages.Failure]
     schemas, components = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
-    *pairs, printer, job, server, error = schemas
+    *pairs, error = schemas
+    pairs, events = pairs[: -len(_EVENTS)], pairs[-len(_EVENTS) :]
     params, results = pairs[0::2], pairs[1::2]
     return json.dumps(
         {
@@ -79,7 +88,7 @@ def document() -> bytes:
                 for name, takes, gives in zip(_CALLS, params, results, strict=True)
             },
             "error": error,
-            "events": dict(zip(_EVENTS, (printer, job, server), strict=True)),
+            "events": dict(zip(_EVENTS, events, strict=True)),
             "$defs": components,
         },
         indent=1,

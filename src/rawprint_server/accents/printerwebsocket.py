@@ -72,6 +72,7 @@ class PrinterWebSocket:
 
     async def answer(self, frame: str | bytes) -> None:
         """Does what the frame asks for and sends every frame of the reply; a frame without JSON is passed over."""
+        self._client.received(frame)
         try:
             request = messages.read_request(frame)
         except NotJson as error:
