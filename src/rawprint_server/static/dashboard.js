@@ -38,11 +38,23 @@ function followHash() {
     enter(code);
   } else if (VIEWS.includes(hash)) {
     showView(hash);
-    if (document.activeElement?.matches("nav a")) {
-      document.querySelector(`#${hash} h2`).focus({ preventScroll: true });
-    }
-    window.scrollTo(0, 0);
   }
+}
+
+// Without the browser's own jump, which would leave the keyboard at the top and the head of the page out of sight.
+function goTo(name) {
+  if (location.hash !== `#${name}`) {
+    history.pushState(null, "", `#${name}`);
+  }
+  showView(name);
+}
+
+function followLink(event) {
+  const name = event.currentTarget.hash.slice(1);
+  event.preventDefault();
+  goTo(name);
+  window.scrollTo(0, 0);
+  document.querySelector(`#${name} h2`).focus();
 }
 
 // --- the language
@@ -81,13 +93,8 @@ on("asked", paintCount);
 on("lost", paintConnection);
 on("snapshot", paintConnection);
 on("admin", () => show($("is-admin"), live.admin));
-on("show", (name) => {
-  if (location.hash === `#${name}`) {
-    showView(name);
-  } else {
-    location.hash = name;
-  }
-});
+on("show", goTo);
+document.querySelectorAll("nav a, .skip").forEach((link) => link.addEventListener("click", followLink));
 $("language").addEventListener("click", () => {
   switchLanguage();
   paintLanguage();

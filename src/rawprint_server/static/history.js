@@ -56,7 +56,7 @@ export class History {
   #summary(now) {
     const spans = this.#spans(now);
     const bad = spans.filter(({ kind }) => kind === "bad" || kind === "gone");
-    if (spans.length === 0) {
+    if (spans.every(({ kind }) => kind === "none")) {
       return t("history.none");
     }
     const time = span(bad.reduce((sum, { from, to }) => sum + to - from, 0));

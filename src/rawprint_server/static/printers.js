@@ -11,6 +11,7 @@ import { t } from "./strings.js";
 import { printerState, remedyOf, warningsInWords } from "./words.js";
 
 const FILTER_FROM = 9; // printers: fewer are seen at a glance
+const ASKED_AT_ONCE = 4;
 const TICK_MS = 1000;
 const STRIP_TICKS = 60; // between two drawings of a strip that nothing changed
 
@@ -26,6 +27,7 @@ const eye = watcher((node, seen) => {
       changed.add(card.data.name);
       nextFrame(render);
       loadHistory(card);
+      askOnce(card);
     }
   }
 });
@@ -133,6 +135,30 @@ async function ask(card) {
   changed.add(card.data.name);
   nextFrame(render);
   return "";
+}
+
+// One that nobody has asked yet says nothing by itself where it is shared. A few at a time, as some take their time.
+const unasked = new Set();
+let asking = 0;
+
+function askOnce(card) {
+  if (card.data.at === null && card.data.dialect && !card.data.error && !card.asked) {
+    card.asked = true;
+    unasked.add(card);
+    askNext();
+  }
+}
+
+async function askNext() {
+  const [card] = unasked;
+  if (card === undefined || asking >= ASKED_AT_ONCE) {
+    return;
+  }
+  unasked.delete(card);
+  asking += 1;
+  await run(card, () => ask(card));
+  asking -= 1;
+  askNext();
 }
 
 async function openDrawer(name) {
@@ -299,10 +325,13 @@ export function startPrinters() {
   on("server", () => arrange());
   on("snapshot", () => {
     for (const card of cards.values()) {
-      card.loaded = false; // there is a gap, as long as the connection was away
+      card.loaded = card.asked = false; // there is a gap, as long as the connection was away
     }
     arrange();
-    [...cards.values()].filter(({ seen }) => seen).forEach(loadHistory);
+    for (const card of [...cards.values()].filter(({ seen }) => seen)) {
+      loadHistory(card);
+      askOnce(card);
+    }
   });
   on("admin", () => {
     [...cards.keys()].forEach((name) => changed.add(name));
