@@ -344,7 +344,9 @@ def test_a_found_printer_is_looked_into(shop, open_page, dashboard, stack, set_r
     set_reason(new, "media-empty", True)
     admin = open_page(dashboard(shop))
     expect(state(admin, "Label")).to_have_text("Ready")
-    found = Found(address=new.address, make_model="Acme <b>T-1</b>", serial="S7", dialect="tspl", dialect_how="its name")
+    found = Found(
+        address=new.address, make_model="Acme <b>T-1</b>", serial="S7", dialect="tspl", dialect_how="its name"
+    )
     shop.call(shop.app._hub._cables_seen, (found,))
     row = admin.locator(f"[data-found='{new.address}']")
     expect(row).to_contain_text("Acme <b>T-1</b>")
