@@ -15,7 +15,7 @@ const KINDS = ["status", "print", "drawer", "jobs"];
 const clients = new Map(); // id -> {data, node, cells}
 const changed = new Map();
 
-const nameOf = ({ origin, token }) => origin ?? (token ? t("clients.token", { name: token }) : t("clients.program"));
+const nameOf = ({ origin, token }) => (origin === location.origin ? t("clients.dashboard") : origin) ?? (token ? t("clients.token", { name: token }) : t("clients.program"));
 
 function makeClient(data) {
   const columns = ["who", "address", "since", "accent", "calls", "bytes", "errors"];

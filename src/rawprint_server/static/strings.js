@@ -145,7 +145,7 @@ const ENGLISH = {
 
   "jobs.heading": "Jobs",
   "jobs.search": "Search",
-  "jobs.search.in": "Number, name, printer, who asked",
+  "jobs.search.in": "Number, name, printer, page",
   "jobs.state": "State",
   "jobs.state.any": "Any state",
   "jobs.printer": "Printer",
@@ -217,6 +217,7 @@ const ENGLISH = {
   "clients.bytes": "Bytes",
   "clients.errors": "Errors",
   "clients.program": "A program",
+  "clients.dashboard": "A dashboard",
   "clients.token": "Token {name}",
   "clients.watches": "watches",
   "clients.disconnect": "Disconnect",
@@ -438,7 +439,7 @@ const GERMAN = {
 
   "jobs.heading": "Aufträge",
   "jobs.search": "Suche",
-  "jobs.search.in": "Nummer, Name, Drucker, Absender",
+  "jobs.search.in": "Nummer, Name, Drucker, Seite",
   "jobs.state": "Zustand",
   "jobs.state.any": "Jeder Zustand",
   "jobs.printer": "Drucker",
@@ -510,6 +511,7 @@ const GERMAN = {
   "clients.bytes": "Bytes",
   "clients.errors": "Fehler",
   "clients.program": "Ein Programm",
+  "clients.dashboard": "Eine solche Seite",
   "clients.token": "Token {name}",
   "clients.watches": "sieht zu",
   "clients.disconnect": "Trennen",

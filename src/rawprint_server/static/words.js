@@ -8,8 +8,11 @@ import { has, t } from "./strings.js";
 const trueOnes = (reasons) => Object.keys(reasons ?? {}).filter((name) => reasons[name]);
 const isWarning = (name) => has(`warning.${name}`);
 
-/** The reasons that stop a printer, by name. */
-export const stopsOf = (reasons) => trueOnes(reasons).filter((name) => !isWarning(name));
+/** The reasons that stop a printer, by name. That it is offline says nothing where it says why. */
+export function stopsOf(reasons) {
+  const stops = trueOnes(reasons).filter((name) => !isWarning(name));
+  return stops.length > 1 ? stops.filter((name) => name !== "offline-report") : stops;
+}
 
 const reason = (name) => (has(`reason.${name}`) ? t(`reason.${name}`) : t("reason.unknown", { name }));
 
