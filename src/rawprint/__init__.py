@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from rawprint.discovery import Discovery, discover
     from rawprint.filtering import NotableCommand, notable_commands
     from rawprint.journal import Journal, JournalEntry
+    from rawprint.probe import Report, examine
     from rawprint.transports import Found
     from rawprint.transports.hotplug import CableWatch
 
@@ -113,6 +114,7 @@ __all__ = [
     "PrinterStatus",
     "RawprintError",
     "Reason",
+    "Report",
     "UnprintableText",
     "Unsettled",
     "Unsupported",
@@ -120,6 +122,7 @@ __all__ = [
     "ask_aside",
     "discover",
     "documents",
+    "examine",
     "notable_commands",
     "note",
     "open",
@@ -141,6 +144,10 @@ def __getattr__(name: str) -> object:
         from rawprint import journal  # noqa: PLC0415
 
         return getattr(journal, name)
+    if name in {"Report", "examine"}:
+        from rawprint import probe  # noqa: PLC0415
+
+        return getattr(probe, name)
     if name == "note":
         from rawprint import dialects  # noqa: PLC0415
 

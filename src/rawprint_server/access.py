@@ -51,6 +51,8 @@ NEEDS: Mapping[str, str] = {
     "admin.watch": "admin",
     "admin.unwatch": "admin",
     "admin.disconnect": "admin",
+    "admin.add": "admin",
+    "admin.probe": "admin",
 }
 """Call -> what must be granted for it; "": nothing."""
 

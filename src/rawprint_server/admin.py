@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from rawprint import PrinterBusy, examine, parse_address
 from rawprint_server.access import ORDINARY, Grant
-from rawprint_server.config import origin_fault
+from rawprint_server.config import ConfigError, origin_fault
 from rawprint_server.messages import (
     AccessView,
+    AddParams,
     AllowParams,
     BadRequest,
     ClientParams,
     CodeParams,
     CodeView,
     OriginParams,
+    ProbeParams,
+    ProbeView,
     WatchView,
     read,
 )
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
     from rawprint_server.methods import Call
 
 log = logging.getLogger(__name__)
+
+PROBE_SECONDS = 7.5  # and half a second more, in which a slow one is given up
 
 
 def code(call: Call, /) -> CodeView:
@@ -75,3 +82,28 @@ def disconnect(call: Call, /) -> None:
     id = read(call.params, ClientParams).id
     call.client.watching.disconnect(id)
     log.warning("the administrator disconnected the client %d", id)
+
+
+async def add(call: Call, /) -> None:
+    """Writes a printer into the configuration file, which the running server takes over at once."""
+    params = read(call.params, AddParams)
+    call.about.printer = params.name[:100]
+    if params.name in call.hub.names():  # of a flag, or of the demo
+        raise ConfigError(f"there is a printer {params.name!r} already", hint="Choose another name.")
+    await call.client.file.add(params.name, params.address, params.dialect)
+    log.warning("the administrator added the printer %s at %s", params.name, params.address)
+
+
+async def probe(call: Call, /) -> ProbeView:
+    """Examines a printer without printing; of one that prints just now nothing is asked."""
+    params = read(call.params, ProbeParams)
+    address = str(parse_address(params.address))
+    if name := call.hub.at_work(address):
+        raise PrinterBusy(
+            f"{name} prints just now", hint="Try again when it has finished: a question would become part of the job."
+        )
+    async with call.client.probes:
+        (report,) = await asyncio.to_thread(
+            lambda: examine([params.address], dialect=params.dialect, timeout=PROBE_SECONDS)
+        )
+    return ProbeView.of(report)

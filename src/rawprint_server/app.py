@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from websockets.typing import Subprotocol
 
     from rawprint import Journal
+    from rawprint_server.adding import ConfigFile
     from rawprint_server.certificate import Certificate
     from rawprint_server.config import Config
 
@@ -121,13 +122,16 @@ class App:
         config: A checked configuration. Port 0 means one that is free; `port` says which.
         state: Folder where the jobs are kept, and what the printers have shown of themselves; None: nothing is.
         cables: Whether to notice what is plugged in and out on this machine.
+        file: Where printers can be added; None: nowhere.
 
     Raises:
         ListenError: The port is taken, or may not be used.
         JournalTaken: Another server has that folder.
     """
 
-    def __init__(self, config: Config, state: Path | None = None, *, cables: bool = False) -> None:
+    def __init__(
+        self, config: Config, state: Path | None = None, *, cables: bool = False, file: ConfigFile | None = None
+    ) -> None:
         self.port = 0
         self._cables = cables
         self._records = Records(state)
@@ -144,6 +148,7 @@ class App:
         self._services = Services(
             config, Gate(config.access, state), Meter(config.limits.jobs_per_minute, config.limits.bytes_per_minute)
         )
+        self._services.file = file
         self._following: asyncio.Task[None] | None = None
         self._tls: Certificate | None = None
         self._let_in = 0

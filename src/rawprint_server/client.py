@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -15,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 
 from rawprint import Unsupported
 from rawprint_server.access import ADMIN, NEEDS, NotGranted
+from rawprint_server.adding import NoFile
 from rawprint_server.commands import check_commands
 from rawprint_server.messages import PROTOCOL, TooLarge
 from rawprint_server.watching import Seen
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
     from rawprint_server.access import Entry
+    from rawprint_server.adding import ConfigFile
     from rawprint_server.audit import Audit
     from rawprint_server.config import Config
     from rawprint_server.documents import Documents
@@ -48,6 +51,9 @@ QUESTIONS = frozenset(call for call, kind in NEEDS.items() if kind == "status") 
 }
 
 
+PROBES = 2  # at a time: each takes a thread, and the journal needs some
+
+
 @dataclass(slots=True)
 class Statistics:
     """What all sessions count: calls by name and outcome ("ok" or the error's code), and clients cut off."""
@@ -67,6 +73,8 @@ class Services:
         documents: Prints what is no bytes for the printer.
         reader: Reads what jobs say.
         watching: Who watches all that.
+        file: Where printers can be added; None: nowhere.
+        probes: Taken while a printer is examined.
     """
 
     config: Config
@@ -76,6 +84,8 @@ class Services:
     documents: Documents | None = None
     reader: Reader | None = None
     watching: Watching | None = None
+    file: ConfigFile | None = None
+    probes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PROBES))
     statistics: Statistics = field(default_factory=Statistics)
 
     def record(
@@ -262,6 +272,22 @@ class Client:
         if watching is None:
             raise Unsupported("this server is not watched")
         return watching
+
+    @property
+    def file(self) -> ConfigFile:
+        """Where printers can be added.
+
+        Raises:
+            NoFile: Nowhere.
+        """
+        if self._services.file is None:
+            raise NoFile
+        return self._services.file
+
+    @property
+    def probes(self) -> asyncio.Semaphore:
+        """Taken while a printer is examined."""
+        return self._services.probes
 
     def become_admin(self, code: str) -> None:
         """Lets the server's own page do all, for as long as its connection lasts.

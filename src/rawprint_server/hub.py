@@ -743,6 +743,17 @@ class Hub:
         """
         return self._printer(name).view()
 
+    def at_work(self, address: str) -> str | None:
+        """The name of the printer at that address if a job of it has begun."""
+        return next(
+            (
+                name
+                for name, each in self._printers.items()
+                if each.address == address and len(each.live) > each.pending
+            ),
+            None,
+        )
+
     def history(self, name: str, now: datetime) -> list[ChangeView]:
         """How one printer stood in the last day.
 

@@ -13,7 +13,7 @@ import binascii
 import json
 from datetime import datetime  # noqa: TC003 - the schema is made of it
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
@@ -22,6 +22,9 @@ from rawprint import JobState, PrinterState, RawprintError
 from rawprint.documents import MAX_BLOCKS, Block
 from rawprint_server import text
 from rawprint_server.access import Grant  # noqa: TC001 - see datetime
+
+if TYPE_CHECKING:
+    from rawprint import Report
 
 T = TypeVar("T")
 
@@ -256,6 +259,21 @@ class CodeParams(Struct, frozen=True):
     """`params` of `admin.enter`."""
 
     code: str
+
+
+class AddParams(Struct, frozen=True):
+    """`params` of `admin.add`: a printer as the configuration has it."""
+
+    name: Annotated[str, Meta(max_length=1000)]
+    address: Annotated[str, Meta(max_length=1000)]
+    dialect: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class ProbeParams(Struct, frozen=True):
+    """`params` of `admin.probe`: which printer, and its language where somebody knows it."""
+
+    address: Annotated[str, Meta(max_length=1000)]
+    dialect: Annotated[str, Meta(max_length=64)] | None = None
 
 
 class ClientParams(Struct, frozen=True):
@@ -577,6 +595,86 @@ class WatchView(Struct, frozen=True):
     clients: list[ClientView]
     log: list[LogLine]
     access: AccessView
+
+
+class ExchangeView(Struct, frozen=True):
+    """Bytes that were sent and what came back, hex."""
+
+    sent: str
+    received: str
+
+
+class StatusView(Struct, frozen=True):
+    """What a printer said of its state, and the bytes from which that was read."""
+
+    address: str
+    dialect: str
+    state: PrinterState
+    reasons: dict[str, bool]
+    processing: bool | None
+    at: datetime
+    raw: list[ExchangeView]
+
+
+class FindingView(Struct, frozen=True):
+    """Something that is worth knowing of a printer, and how to mend it."""
+
+    code: str
+    severity: str
+    title: str
+    detail: str
+    remedy: str
+
+
+class ProbeView(Struct, frozen=True):
+    """Answers `admin.probe`: what `rawprint probe --json` tells of a printer; the worst finding first."""
+
+    address: str
+    also: list[str]
+    make_model: str
+    serial: str
+    device_id: str
+    reached: str
+    dialect: str | None
+    dialect_how: str
+    identity: dict[str, str]
+    status: StatusView | None
+    round_trip_ms: float | None
+    answered: list[str]
+    silent: list[str]
+    findings: list[FindingView]
+
+    @classmethod
+    def of(cls, report: Report) -> ProbeView:
+        """What a report looks like on the wire."""
+        status = report.status
+        said = None
+        if status is not None:
+            said = StatusView(
+                report.address,
+                report.dialect or "",
+                status.state,
+                {reason.value: true for reason, true in status.reasons.items()},
+                status.processing,
+                status.at,
+                [ExchangeView(each.sent.hex(), each.received.hex()) for each in status.raw],
+            )
+        return cls(
+            report.address,
+            list(report.also),
+            report.make_model,
+            report.serial,
+            report.device_id,
+            report.reached,
+            report.dialect,
+            report.dialect_how,
+            dict(report.identity),
+            said,
+            None if report.round_trip is None else round(report.round_trip * 1000, 2),
+            sorted(report.capabilities.answered),
+            sorted(report.capabilities.silent),
+            [FindingView(each.code, each.severity, each.title, each.detail, each.remedy) for each in report.findings],
+        )
 
 
 class Version(Struct, frozen=True, kw_only=True):

@@ -355,6 +355,8 @@ METHODS: Mapping[str, Method] = {
     "admin.watch": admin.watch,
     "admin.unwatch": admin.unwatch,
     "admin.disconnect": admin.disconnect,
+    "admin.add": admin.add,
+    "admin.probe": admin.probe,
 }
 
 

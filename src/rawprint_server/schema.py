@@ -12,6 +12,7 @@ from rawprint_server import messages
 from rawprint_server.messages import (
     PROTOCOL,
     AccessView,
+    AddParams,
     AllowParams,
     ChangeView,
     ClientParams,
@@ -26,6 +27,8 @@ from rawprint_server.messages import (
     PrinterParams,
     PrinterView,
     PrintParams,
+    ProbeParams,
+    ProbeView,
     ResolveParams,
     Snapshot,
     Version,
@@ -60,6 +63,8 @@ _CALLS: dict[str, tuple[Any, Any]] = {
     "admin.watch": (None, WatchView),
     "admin.unwatch": (None, None),
     "admin.disconnect": (ClientParams, None),
+    "admin.add": (AddParams, None),
+    "admin.probe": (ProbeParams, ProbeView),
 }
 _EVENTS: dict[str, Any] = {
     "printer": messages.PrinterEvent,
