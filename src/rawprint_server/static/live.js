@@ -123,7 +123,19 @@ function heardOfConnection({ connected, error }) {
   }
 }
 
+const known = new Set(); // names
+
+// The server names a new printer before it says how it is, and only then there is something to show of it.
+function heardOfPrinter(printer) {
+  if (!known.has(printer.name)) {
+    known.add(printer.name);
+    tell("server", live.printers.server);
+  }
+  tell("printer", printer.toJSON());
+}
+
 function adopt() {
+  live.printers.names.forEach((name) => known.add(name));
   live.connected = true;
   live.lostAt = live.error = null;
   tell("snapshot");
@@ -135,7 +147,7 @@ export async function start() {
   try {
     const printers = await connect({ timeout: Infinity, WebSocket: Socket, onConnection: heardOfConnection });
     live.printers = printers;
-    printers.on("printer", (printer) => tell("printer", printer.toJSON()));
+    printers.on("printer", heardOfPrinter);
     printers.on("job", (job) => tell("job", job.toJSON()));
     printers.on("server", (server) => tell("server", server));
     if (printers.connected) {
