@@ -42,7 +42,7 @@ from rawprint.errors import (
     WriteStalled,
 )
 from rawprint.jobs import Job, JobState
-from rawprint.print_queue import PrintQueue
+from rawprint.print_queue import Conversation, PrintQueue
 from rawprint.printer import Printer, open
 from rawprint.status import Exchange, PrinterState, PrinterStatus, Reason
 
@@ -88,6 +88,7 @@ __all__ = [
     "BadReply",
     "CableWatch",
     "Capabilities",
+    "Conversation",
     "Disconnected",
     "Discovery",
     "DocumentError",

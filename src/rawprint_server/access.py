@@ -53,6 +53,7 @@ NEEDS: Mapping[str, str] = {
     "admin.disconnect": "admin",
     "admin.add": "admin",
     "admin.probe": "admin",
+    "admin.raw": "admin",
 }
 """Call -> what must be granted for it; "": nothing."""
 

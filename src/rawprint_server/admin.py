@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from typing import TYPE_CHECKING
 
 from rawprint import PrinterBusy, examine, parse_address
+from rawprint_server import text
 from rawprint_server.access import ORDINARY, Grant
 from rawprint_server.config import ConfigError, origin_fault
 from rawprint_server.messages import (
@@ -20,6 +22,9 @@ from rawprint_server.messages import (
     OriginParams,
     ProbeParams,
     ProbeView,
+    RawItem,
+    RawParams,
+    RawView,
     WatchView,
     read,
 )
@@ -107,3 +112,17 @@ async def probe(call: Call, /) -> ProbeView:
             lambda: examine([params.address], dialect=params.dialect, timeout=PROBE_SECONDS)
         )
     return ProbeView.of(report)
+
+
+async def raw(call: Call, /) -> RawView:
+    """Sends bytes to a printer between two jobs, and tells what comes back."""
+    params = read(call.params, RawParams)
+    name = call.printer(params)
+    encoding = call.hub.encoding(name) or text.DEFAULT
+    data = bytes(RawItem(params.data, flavor=params.flavor).to_bytes(encoding))
+    if not data:
+        raise BadRequest("params.data is empty")
+    call.about.size, call.about.sha256 = len(data), hashlib.sha256(data).hexdigest()
+    log.warning("the administrator sends %d bytes", len(data), extra={"printer": name})
+    came = await call.hub.converse(name, data, params.seconds)
+    return RawView(came.sent, came.received.hex(), came.decoded)

@@ -64,7 +64,7 @@ from rawprint_server.words import Words
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
-    from rawprint import Found, Job, Journal, JournalEntry, JournalError
+    from rawprint import Conversation, Found, Job, Journal, JournalEntry, JournalError
     from rawprint.documents import Paper
 
 log = logging.getLogger(__name__)
@@ -84,6 +84,7 @@ LIVE_POLL = 0.5
 LIVE_POLL_OF_MANY = 0.85
 MANY = 100
 ASIDE_POLL = 2.0  # seconds between two questions on another channel than the print connection
+MOST_CONVERSATIONS = 8  # of people with one printer at a time
 AGE_TOLD = 10.0  # seconds by which the last answer of a shared printer must have become younger to be news by itself
 
 SETTLED = "settled"  # evidence: somebody has said what became of an uncertain job
@@ -161,6 +162,7 @@ class _Printer:
         self.error: RawprintError | None = None  # why nothing is known now
         self.since: datetime | None = None
         self.history = History()
+        self.conversations = 0  # of people, that wait or are under way
         self.told: PrinterView | None = None  # what those who listen know; None: nothing
         self.asking: asyncio.Future[_Answer] | None = None  # a question that is under way
         self.failure: RawprintError | None = None  # why the last question was not answered
@@ -742,6 +744,32 @@ class Hub:
             UnknownPrinter: There is no such printer.
         """
         return self._printer(name).view()
+
+    async def converse(self, name: str, data: bytes, timeout: float) -> Conversation:
+        """Sends bytes that somebody wrote by hand; see `PrintQueue.converse`.
+
+        Raises:
+            UnknownPrinter: There is no such printer.
+            QueueFull: Several wait for that already.
+            PrinterBusy: Jobs were under way all the time.
+            RawprintError: The printer cannot be opened, or its connection ended.
+        """
+        printer = self._printer(name)
+        if printer.conversations >= MOST_CONVERSATIONS:
+            raise QueueFull(f"{MOST_CONVERSATIONS} wait for {name} already", hint="Wait for some of them.")
+        done: asyncio.Future[Conversation | RawprintError] = self._loop.create_future()
+
+        def settle(came: Conversation | RawprintError) -> None:
+            printer.conversations -= 1
+            if not done.done():
+                done.set_result(came)
+
+        printer.queue.converse(data, lambda came: self._post(settle, came), timeout)
+        printer.conversations += 1
+        came = await done
+        if isinstance(came, RawprintError):
+            raise came
+        return came
 
     def at_work(self, address: str) -> str | None:
         """The name of the printer at that address if a job of it has begun."""

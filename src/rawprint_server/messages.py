@@ -35,6 +35,7 @@ MAX_ITEMS = 10_000  # data items of one print
 MAX_UID = 65536  # bytes of JSON
 MAX_HEADER = 1 << 20  # bytes of JSON in front of attached ones
 MAX_COPIES = 1000
+MAX_RAW = 65536  # characters of what is written by hand
 
 
 class NotJson(ValueError):
@@ -274,6 +275,15 @@ class ProbeParams(Struct, frozen=True):
 
     address: Annotated[str, Meta(max_length=1000)]
     dialect: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class RawParams(Struct, frozen=True):
+    """`params` of `admin.raw`: what to send, and how many seconds to wait for a turn and then for an answer."""
+
+    printer: PrinterRef | str
+    data: Annotated[str, Meta(min_length=1, max_length=MAX_RAW)]
+    flavor: Literal["plain", "hex", "base64"] = "plain"
+    seconds: Annotated[float, Meta(ge=0.1, le=10)] = 1.0
 
 
 class ClientParams(Struct, frozen=True):
@@ -675,6 +685,20 @@ class ProbeView(Struct, frozen=True):
             sorted(report.capabilities.silent),
             [FindingView(each.code, each.severity, each.title, each.detail, each.remedy) for each in report.findings],
         )
+
+
+class RawView(Struct, frozen=True):
+    """Answers `admin.raw`.
+
+    Attributes:
+        sent: Bytes that the printer took.
+        received: What came back, hex.
+        decoded: That in words, one line a reply, as far as its language's decoder understands it.
+    """
+
+    sent: int
+    received: str
+    decoded: list[str]
 
 
 class Version(Struct, frozen=True, kw_only=True):

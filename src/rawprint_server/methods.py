@@ -357,6 +357,7 @@ METHODS: Mapping[str, Method] = {
     "admin.disconnect": admin.disconnect,
     "admin.add": admin.add,
     "admin.probe": admin.probe,
+    "admin.raw": admin.raw,
 }
 
 

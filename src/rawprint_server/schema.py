@@ -29,6 +29,8 @@ from rawprint_server.messages import (
     PrintParams,
     ProbeParams,
     ProbeView,
+    RawParams,
+    RawView,
     ResolveParams,
     Snapshot,
     Version,
@@ -65,6 +67,7 @@ _CALLS: dict[str, tuple[Any, Any]] = {
     "admin.disconnect": (ClientParams, None),
     "admin.add": (AddParams, None),
     "admin.probe": (ProbeParams, ProbeView),
+    "admin.raw": (RawParams, RawView),
 }
 _EVENTS: dict[str, Any] = {
     "printer": messages.PrinterEvent,

@@ -161,14 +161,13 @@ def test_it_is_the_report_of_the_command(monkeypatch, administered, receipt):
 
 def test_a_printer_that_prints_is_not_asked(administered, label):
     _, admin = administered()
-    label.set("media-empty", True)
-    admin.print("Label", "x" * 20_000, id="long")
+    label.stall(True)
     admin.ask("subscribe")
-    while admin.ask("jobs.get", id="long")["state"] == "pending":
-        threading.Event().wait(0.02)
+    admin.print("Label", "x" * 20_000, id="long")
+    admin.job_event("long", "processing", "stopped")
     refusal = admin.refusal("admin.probe", address=label.address, dialect="tspl")
     assert (refusal.code, "Label" in refusal.message) == ("busy", True)
-    label.set("media-empty", False)
+    label.stall(False)
 
 
 def test_few_at_a_time(administered, monkeypatch):
