@@ -15,7 +15,7 @@ USB_REAL := tests/usb/real
 .PHONY: demo test test-usb check bench fuzz faults setup chromium node fonts strace clean help
 
 help:
-	@echo "make demo    a server, two virtual printers, a printed label; Ctrl-C ends it"
+	@echo "make demo    a server and its dashboard, two virtual printers; Ctrl-C ends it"
 	@echo "make test    linters, types on three platforms, all tests"
 	@echo "make test-usb  the tests of USB and serial ports alone, in an emulated machine"
 	@echo "make fuzz    ten minutes of hostile bytes for all that reads some (FUZZ_SECONDS=60 for less)"
