@@ -42,7 +42,7 @@ chromium:
 			|| { tail -n 5 $(VENV)/chromium.log; echo "chromium could not be installed: the browser tests are left out"; }; \
 	else echo "no chromium here, and not root: the browser tests are left out (apt-get install chromium)"; fi
 
-# The tests of rawprint.js need Node, and packages from npm that nothing else needs; they are left out in the same way.
+# The tests of rawprint.js need Node, and packages from npm that nothing else needs (axe-core, too, for the dashboard's); they are left out in the same way.
 node:
 	@if command -v npm >/dev/null; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

@@ -306,6 +306,19 @@ def test_who_is_no_administrator_is_told_how_to_become_one(shop, open_page) -> N
         expect(page.locator(f"#{view.lower()} .admin")).to_be_hidden()
 
 
+def test_where_programs_need_a_token_the_code_lets_the_page_in(stack, open_page, dashboard, label, tmp_path) -> None:
+    config = Config(
+        ServerConfig(port=0), {"Label": PrinterConfig(label.address, "tspl", share=False)}, AccessConfig(programs="token")
+    )
+    server = stack.enter_context(RunningServer(config, tmp_path / "state"))
+    page = open_page(root(server))
+    expect(page.locator("#stale")).to_contain_text("not granted")
+    expect(card(page, "Label")).to_have_count(0)
+    page.goto(dashboard(server))  # the same page, that goes on trying
+    expect(page.locator("#is-admin")).to_be_visible(timeout=10_000)
+    expect(state(page, "Label")).to_have_text("Ready")
+
+
 def test_the_log_runs_is_filtered_and_held(shop, open_page, dashboard, native) -> None:
     page = open_page(dashboard(shop))
     go_to(page, "Activity")

@@ -15,7 +15,7 @@ const SHOWN = 5;
 const RING_MS = 30_000; // until the bell rings again for the same
 
 const TITLE = "rawprint";
-const standing = new Map(); // name -> {data, since, told}
+const standing = new Map(); // name -> {data, since, told, row, text}
 let timer = 0;
 let bell = null; // an AudioContext, where it is on
 let notify = false;
@@ -25,7 +25,7 @@ let notify = false;
 function consider(data) {
   if (isAlarm(data)) {
     const known = standing.get(data.name);
-    standing.set(data.name, { since: Date.now(), told: false, ...known, data });
+    standing.set(data.name, Object.assign(known ?? { since: Date.now(), told: false }, { data }));
   } else {
     standing.delete(data.name);
   }
@@ -36,6 +36,9 @@ const isDue = ({ data, since }) => data.state === "stopped" || Date.now() - sinc
 function update() {
   clearTimeout(timer);
   const due = [...standing.values()].filter(isDue);
+  if (due.length === 0) {
+    say($("alarm-spoken"), "");
+  }
   if (due.length < standing.size) {
     timer = setTimeout(update, UNREACHABLE_MS / 5);
   }
@@ -44,7 +47,8 @@ function update() {
     alarm.told = true;
   });
   render(due);
-  if (fresh.length) {
+  if (fresh.length) { // said once; how many jobs wait changes all the time
+    say($("alarm-spoken"), fresh.map(({ data }) => `${data.name}: ${printerState(data).text}. ${remedyOf(data)}`).join(" "));
     ring();
     fresh.forEach(notifyOf);
   }
@@ -56,17 +60,22 @@ function render(due) {
     document.title = title;
   }
   show($("alarm"), due.length > 0);
-  const lines = due.slice(0, SHOWN).map(({ data }) => lineOf(data));
-  const text = JSON.stringify([lines, due.length, due.map(({ data }) => data.name)]);
-  if ($("alarm-list").dataset.text === text) {
-    return;
+  const shown = due.slice(0, SHOWN).map(({ data }) => rowOf(data));
+  const more = due.length > SHOWN ? [element("li", {}, t("alarm.more", { count: due.length - SHOWN }))] : [];
+  const list = $("alarm-list");
+  if (more.length || list.children.length !== shown.length || shown.some((node, index) => list.children[index] !== node)) {
+    list.replaceChildren(...shown, ...more);
   }
-  $("alarm-list").dataset.text = text;
-  $("alarm-list").replaceChildren(
-    ...due.slice(0, SHOWN).map(({ data }, index) => element("li", { "data-alarm": data.name },
-      element("strong", {}, data.name), element("span", {}, ` ${lines[index]} `),
-      element("button", { type: "button", class: "quiet", "aria-label": `${t("alarm.show")}: ${data.name}`, click: () => showPrinter(data.name) }, t("alarm.show")))),
-    ...(due.length > SHOWN ? [element("li", {}, t("alarm.more", { count: due.length - SHOWN }))] : []));
+}
+
+// The same element as long as the printer stands still: somebody may be about to press its button.
+function rowOf(data) {
+  const alarm = standing.get(data.name);
+  alarm.text ??= element("span");
+  alarm.row ??= element("li", { "data-alarm": data.name }, element("strong", {}, data.name), " ", alarm.text, " ",
+    element("button", { type: "button", class: "quiet", "aria-label": `${t("alarm.show")}: ${data.name}`, click: () => showPrinter(data.name) }, t("alarm.show")));
+  say(alarm.text, lineOf(data));
+  return alarm.row;
 }
 
 function lineOf(data) {
@@ -97,12 +106,17 @@ function ring() {
 }
 
 function notifyOf({ data }) {
-  if (notify) {
+  if (!notify) {
+    return;
+  }
+  try {
     const message = new Notification(`${data.name}: ${printerState(data).text}`, { body: remedyOf(data), tag: `rawprint ${data.name}` });
     message.addEventListener("click", () => {
       window.focus();
       showPrinter(data.name);
     });
+  } catch {
+    // Browsers of phones have permissions and no notifications.
   }
 }
 
@@ -153,7 +167,9 @@ export function startAlarm() {
   on("snapshot", anew);
   on("server", anew);
   on("language", () => {
-    $("alarm-list").dataset.text = "";
+    standing.forEach((alarm) => {
+      alarm.row = undefined;
+    });
     update();
     paintButtons();
   });

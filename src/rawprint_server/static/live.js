@@ -40,6 +40,7 @@ export async function call(name, params) {
 // --- the administrator
 
 let code = null; // that was brought and not used yet
+let refused = false; // for good: nothing tries to connect any more
 const WATCHED = ["client", "log", "access"];
 
 // The code is sent before all else: a page that may nothing else becomes the administrator by it. What only the
@@ -88,7 +89,7 @@ async function watch() {
 export async function enter(given) {
   if (!live.connected) {
     code = given; // the next connection brings it
-    if (live.printers === null && live.error !== null) {
+    if (refused) {
       start();
     }
     return;
@@ -144,6 +145,7 @@ function adopt() {
 
 /** Connects, and stays connected. */
 export async function start() {
+  refused = false;
   try {
     const printers = await connect({ timeout: Infinity, WebSocket: Socket, onConnection: heardOfConnection });
     live.printers = printers;
@@ -155,6 +157,7 @@ export async function start() {
     }
   } catch (error) {
     live.error = error;
+    refused = true;
     tell("lost", error);
   }
 }

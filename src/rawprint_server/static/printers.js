@@ -12,6 +12,7 @@ import { printerState, remedyOf, warningsInWords } from "./words.js";
 
 const FILTER_FROM = 9; // printers: fewer are seen at a glance
 const ASKED_AT_ONCE = 4;
+const CANCELED_AT_ONCE = 20;
 const TICK_MS = 1000;
 const STRIP_TICKS = 60; // between two drawings of a strip that nothing changed
 
@@ -186,8 +187,12 @@ async function cancelWaiting(card) {
   }
   await run(card, async () => {
     const jobs = await call("jobs.list", { printer: name, state: "pending" });
-    const ends = await Promise.allSettled(jobs.map(({ id }) => call("jobs.cancel", { id })));
-    return t("printers.cancel.done", { count: ends.filter(({ status }) => status === "fulfilled").length });
+    let count = 0;
+    while (jobs.length) { // the last ones first, so that none begins meanwhile; not all at once, as there may be thousands
+      const ends = await Promise.allSettled(jobs.splice(-CANCELED_AT_ONCE).map(({ id }) => call("jobs.cancel", { id })));
+      count += ends.filter(({ status }) => status === "fulfilled").length;
+    }
+    return t("printers.cancel.done", { count });
   });
 }
 
