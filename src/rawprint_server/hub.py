@@ -1355,7 +1355,7 @@ class Hub:
         if printer in self._leaving:
             return
         if self.webhook is not None and self.webhook.watches:
-            self.webhook.look(printer.view(), stopped=printer.stopped > 0)
+            self.webhook.look(printer.view(), jobs=len(printer.live), stopped=printer.stopped > 0)
         if not self._listeners:
             return
         view, told = printer.view(), printer.told

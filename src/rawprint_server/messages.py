@@ -502,6 +502,7 @@ class WebhookCall(Struct, frozen=True):
     """What the webhook is told: a printer with jobs has stopped, or goes on; the rest as in `PrinterView`.
 
     Attributes:
+        pending: Jobs that wait, the one under way among them.
         at: When that was.
     """
 

@@ -28,6 +28,7 @@ _PORTS = {"http": 80, "https": 443}
 @dataclass(slots=True)
 class _Printer:
     view: PrinterView
+    jobs: int  # that have not ended
     stopped: bool  # whether it is, or a job on it
     told: bool = False  # that it has stopped
     timer: asyncio.TimerHandle | None = None  # until it counts as unreachable
@@ -66,19 +67,19 @@ class Webhook:
         """Whether it wants to hear of printers."""
         return self._url is not None
 
-    def look(self, view: PrinterView, *, stopped: bool) -> None:
-        """A printer stands like that now; `stopped`: a job on it is, whatever the printer itself says."""
+    def look(self, view: PrinterView, *, jobs: int, stopped: bool) -> None:
+        """A printer stands like that now, with so many jobs; `stopped`: one of them is, whatever the printer itself says."""
         stopped = stopped or view.state is PrinterState.STOPPED
         printer = self._printers.get(view.name)
         if printer is None:
-            printer = self._printers[view.name] = _Printer(view, stopped)
-        printer.view, printer.stopped = view, stopped
+            printer = self._printers[view.name] = _Printer(view, jobs, stopped)
+        printer.view, printer.jobs, printer.stopped = view, jobs, stopped
         if not stopped and view.error is None:
             self._forget(printer)
             if printer.told:
                 printer.told = False
-                self._tell("going-on", view)
-        elif not printer.told and (view.pending or view.busy):
+                self._tell("going-on", printer)
+        elif not printer.told and jobs:
             if stopped:
                 self._stop(printer)
             elif printer.timer is None:
@@ -92,18 +93,18 @@ class Webhook:
 
     def _unreachable(self, printer: _Printer) -> None:
         printer.timer = None
-        if not printer.told and (printer.view.pending or printer.view.busy):
+        if not printer.told and printer.jobs:
             self._stop(printer)
 
     def _stop(self, printer: _Printer) -> None:
         self._forget(printer)
         printer.told = True
-        self._tell("stopped", printer.view)
+        self._tell("stopped", printer)
 
-    def _tell(self, event: Literal["stopped", "going-on"], view: PrinterView) -> None:
-        now = datetime.now(UTC)
+    def _tell(self, event: Literal["stopped", "going-on"], printer: _Printer) -> None:
+        view, now = printer.view, datetime.now(UTC)
         self._waiting[view.name] = WebhookCall(
-            event, view.name, view.state, view.reasons, view.pending, now, view.error
+            event, view.name, view.state, view.reasons, printer.jobs, now, view.error
         )
         if len(self._calls) < AT_ONCE:
             call = self._loop.create_task(self._work())

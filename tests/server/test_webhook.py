@@ -184,7 +184,7 @@ def test_one_call_a_printer_waits(start, label, monkeypatch):
             def flap():
                 for _ in range(100):
                     for stopped in (True, False):
-                        server.app._webhook.look(msgspec.structs.replace(view, pending=1), stopped=stopped)
+                        server.app._webhook.look(view, jobs=1, stopped=stopped)
                 assert len(server.app._webhook._waiting) == 1
 
             server.call(flap)
