@@ -52,6 +52,7 @@ from rawprint_server.rendering import Renderers
 from rawprint_server.session import RESTART, Session
 from rawprint_server.targets import is_allowed, networks
 from rawprint_server.watching import Watching
+from rawprint_server.webhook import Webhook
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,6 +141,7 @@ class App:
         self._config = config
         self._listening = config.server  # as it was when it began to: what takes a restart is asked of this
         self._hub: Hub
+        self._webhook: Webhook
         self._servers: list[Server] = []
         self._connections: set[ServerConnection] = set()
         self._handshakes: dict[ServerConnection, float] = {}  # of TLS, that are not done -> when they began (loop time)
@@ -174,6 +176,7 @@ class App:
             if self._journal is not None:
                 self._journal.close()
             raise
+        self._hub.webhook = self._webhook = Webhook(self._config.server.webhook)
         self._hub.recover()
         renderers = Renderers(WORKERS, self._config.limits.page_seconds)
         self._services.documents = Documents(self._hub, renderers)
@@ -229,6 +232,7 @@ class App:
         if self._services.documents is not None:
             await self._services.documents.close()
         await self._hub.close(seconds(self._config.server.finish) or 0.0)
+        await self._webhook.close()
         if self._journal is not None:
             await asyncio.to_thread(self._journal.close)
         await self._records.close()
@@ -296,6 +300,7 @@ class App:
         self._reconsider()  # before they could hear what is new
         self._hub.max_message_bytes = config.server.max_message_bytes
         self._hub.limits = config.limits
+        self._webhook.apply(config.server.webhook, config.printers)
         self._hub.apply(config.printers)
         log.info("the configuration was read again: %d printers", len(config.printers))
 

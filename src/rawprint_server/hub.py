@@ -66,6 +66,7 @@ if TYPE_CHECKING:
 
     from rawprint import Conversation, Found, Job, Journal, JournalEntry, JournalError
     from rawprint.documents import Paper
+    from rawprint_server.webhook import Webhook
 
 log = logging.getLogger(__name__)
 
@@ -155,6 +156,7 @@ class _Printer:
         self.waiting = 0  # their bytes that it has not taken
         self.paused = False  # no job of it is begun
         self.pending = 0  # how many of them have not begun
+        self.stopped = 0  # how many of them are stopped
         self.words = Words()
         self.status: PrinterStatus | None = None  # what they say together
         self.passed: tuple[str, PrinterStatus] | None = None  # what the queue's thread passed on last, and its address
@@ -280,6 +282,7 @@ class Hub:
         self.max_message_bytes = max_message_bytes
         self.limits = limits
         self._is_target = is_target
+        self.webhook: Webhook | None = None  # hears how printers stand
         self._targets: dict[str, PrinterConfig] = {}  # the one used last, last
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
@@ -1202,6 +1205,7 @@ class Hub:
         change = (view.state == JobState.PENDING) - (before.state == JobState.PENDING)
         printer.pending += change
         self._pending += change
+        printer.stopped += (view.state == JobState.STOPPED) - (before.state == JobState.STOPPED)
         printer.waiting += before.bytes_accepted - view.bytes_accepted
         if view.ended is not None:
             self._end(known, view)
@@ -1348,7 +1352,11 @@ class Hub:
     def _refresh(self, printer: _Printer) -> None:
         """Tells those who subscribed how the printer stands, if that is news to them."""
         self._pace(printer)
-        if not self._listeners or printer in self._leaving:
+        if printer in self._leaving:
+            return
+        if self.webhook is not None and self.webhook.watches:
+            self.webhook.look(printer.view(), jobs=len(printer.live), stopped=printer.stopped > 0)
+        if not self._listeners:
             return
         view, told = printer.view(), printer.told
         if told is not None:

@@ -498,6 +498,23 @@ class Snapshot(Struct, frozen=True):
     jobs: list[JobView]
 
 
+class WebhookCall(Struct, frozen=True):
+    """What the webhook is told: a printer with jobs has stopped, or goes on; the rest as in `PrinterView`.
+
+    Attributes:
+        pending: Jobs that wait, the one under way among them.
+        at: When that was.
+    """
+
+    event: Literal["stopped", "going-on"]
+    printer: str
+    state: PrinterState
+    reasons: dict[str, bool]
+    pending: int
+    at: datetime
+    error: Failure | None
+
+
 class CodeView(Struct, frozen=True):
     """Answers `admin.code`."""
 
