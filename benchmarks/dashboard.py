@@ -74,8 +74,8 @@ def main() -> int:
         for page in pages:
             start = time.perf_counter()
             page.goto(url.replace("ws://", "http://"))
-            page.wait_for_function(f"document.querySelectorAll('#printers-list > li').length === {args.printers}")
-            page.wait_for_function("document.querySelectorAll('#jobs-list > li').length === 100")
+            page.wait_for_selector(f"#printers-list > li:nth-child({args.printers})", state="attached")
+            page.wait_for_selector("#jobs-list > li:nth-child(100)", state="attached")
         loaded = (time.perf_counter() - start) * 1000
         paint = pages[0].evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
         print(f"first contentful paint   {paint:6.0f} ms")
