@@ -466,6 +466,28 @@ def test_a_page_that_was_away_shows_the_jobs_that_it_missed(shop, open_page, nat
     expect(job(page, "missed")).to_have_attribute("data-job-state", re.compile("delivered|completed"))
 
 
+def test_a_page_that_nobody_saw_for_a_day_shows_the_jobs_as_they_are(shop, open_page, native) -> None:
+    native.ask("printers.pause", printer="Label")
+    native.print("Label", "CLS\r\n", id="old")
+    page = open_page(root(shop))
+    expect(job(page, "old")).to_have_attribute("data-job-state", "pending")
+    # A tab in the background draws no frames.
+    page.evaluate(
+        "() => { window.draw = requestAnimationFrame; window.requestAnimationFrame = (act) => { window.held = act; }; }"
+    )
+    native.ask("printers.resume", printer="Label")
+    for number in range(1100):
+        native.send("print", printer="Receipt", data="x\n", options={"id": f"day-{number}"})
+    native.print("Receipt", "x\n", id="last", wait="ended")
+    page.wait_for_timeout(500)
+    assert page.locator("#jobs-list > li").count() == 1
+    page.evaluate("() => { window.requestAnimationFrame = window.draw; requestAnimationFrame(window.held); }")
+    expect(page.locator("#jobs-list > li").first).to_have_attribute("data-job", "last")
+    expect(page.locator("#jobs-list > li")).to_have_count(100)
+    page.get_by_label("Search").fill("old")
+    expect(job(page, "old")).to_have_attribute("data-job-state", re.compile("delivered|completed"))
+
+
 # -- everybody
 
 

@@ -62,6 +62,10 @@ function renderClients() {
 }
 
 function takeClient(data) {
+  if (data.gone && !clients.has(data.id)) { // it came and went while nobody looked
+    changed.delete(data.id);
+    return;
+  }
   changed.set(data.id, data);
   nextFrame(renderClients);
 }

@@ -10,12 +10,14 @@ import { makeTicket } from "./ticket.js";
 import { isEnd, jobState } from "./words.js";
 
 const PAGE = 100;
+const MOST_UNSEEN = 1000;
 const STATES = ["pending", "processing", "stopped", "completed", "delivered", "uncertain", "failed", "canceled", "expired"];
 
 const rows = new Map(); // id -> its row, newest first as on the page
 const changed = new Map(); // id -> data
 let most = PAGE; // rows: as many as were asked for, so that a page that is open for days does not grow
 let complete = false; // whether there is no older one
+let missed = false; // whether more has changed than was kept
 let question = 0; // the number of the last one asked: an answer to an earlier one is late
 
 // --- a row
@@ -187,13 +189,19 @@ function foot() {
 
 function take(job) {
   changed.set(job.id, job);
-  if (changed.size > most && document.hidden) { // nobody sees them, and no frame comes to take them up
-    changed.delete(changed.keys().next().value);
+  if (changed.size > MOST_UNSEEN) { // nobody has seen the page for long: what is new then is asked for at once
+    changed.clear();
+    missed = true;
   }
   nextFrame(render);
 }
 
 function render() {
+  if (missed) {
+    missed = false;
+    load();
+    return;
+  }
   const wanted = filters();
   const fresh = [];
   for (const [id, job] of changed) {
