@@ -15,7 +15,7 @@ USB_REAL := tests/usb/real
 .PHONY: demo test test-usb check bench fuzz faults setup chromium node fonts strace clean help
 
 help:
-	@echo "make demo    a server, two virtual printers, a printed label; Ctrl-C ends it"
+	@echo "make demo    a server and its dashboard, two virtual printers; Ctrl-C ends it"
 	@echo "make test    linters, types on three platforms, all tests"
 	@echo "make test-usb  the tests of USB and serial ports alone, in an emulated machine"
 	@echo "make fuzz    ten minutes of hostile bytes for all that reads some (FUZZ_SECONDS=60 for less)"
@@ -42,7 +42,7 @@ chromium:
 			|| { tail -n 5 $(VENV)/chromium.log; echo "chromium could not be installed: the browser tests are left out"; }; \
 	else echo "no chromium here, and not root: the browser tests are left out (apt-get install chromium)"; fi
 
-# The tests of rawprint.js need Node, and packages from npm that nothing else needs; they are left out in the same way.
+# The tests of rawprint.js need Node, and packages from npm that nothing else needs (axe-core, too, for the dashboard's); they are left out in the same way.
 node:
 	@if command -v npm >/dev/null; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

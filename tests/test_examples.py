@@ -197,7 +197,7 @@ def test_demo_prints_a_label_and_ends_with_ctrl_c():
         assert "printers: Label, Receipt" in text
         assert re.search(r"job: +delivered, (\d+) of \1 bytes", text)
         assert "status:   0" in text
-        assert re.search(r"Open http://127\.0\.0\.1:\d+ ", text)
+        assert re.search(r"Open http://127\.0\.0\.1:\d+/#code=\S+ in", text)
         demo.send_signal(signal.SIGINT)
         _, err = demo.communicate()
     finally:

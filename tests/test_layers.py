@@ -34,6 +34,7 @@ ROWS = [
         "capabilities",
         "printer",
         "aside",
+        "console",
     ),
     *(
         "dns_sd",
@@ -58,7 +59,7 @@ TYPES_ONLY = {("errors", "status")}
 # These hold values and logic alone: nothing but the standard library, now and later.
 PURE = {
     *("errors", "status", "address", "device_id", "dialects", "filtering", "identify", "channels", "capabilities"),
-    *("printer", "aside", "jobs", "flight", "polling"),
+    *("printer", "aside", "console", "jobs", "flight", "polling"),
 }
 
 

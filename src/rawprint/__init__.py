@@ -42,7 +42,7 @@ from rawprint.errors import (
     WriteStalled,
 )
 from rawprint.jobs import Job, JobState
-from rawprint.print_queue import PrintQueue
+from rawprint.print_queue import Conversation, PrintQueue
 from rawprint.printer import Printer, open
 from rawprint.status import Exchange, PrinterState, PrinterStatus, Reason
 
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from rawprint.discovery import Discovery, discover
     from rawprint.filtering import NotableCommand, notable_commands
     from rawprint.journal import Journal, JournalEntry
+    from rawprint.probe import Report, examine
     from rawprint.transports import Found
     from rawprint.transports.hotplug import CableWatch
 
@@ -87,6 +88,7 @@ __all__ = [
     "BadReply",
     "CableWatch",
     "Capabilities",
+    "Conversation",
     "Disconnected",
     "Discovery",
     "DocumentError",
@@ -113,6 +115,7 @@ __all__ = [
     "PrinterStatus",
     "RawprintError",
     "Reason",
+    "Report",
     "UnprintableText",
     "Unsettled",
     "Unsupported",
@@ -120,6 +123,7 @@ __all__ = [
     "ask_aside",
     "discover",
     "documents",
+    "examine",
     "notable_commands",
     "note",
     "open",
@@ -141,6 +145,10 @@ def __getattr__(name: str) -> object:
         from rawprint import journal  # noqa: PLC0415
 
         return getattr(journal, name)
+    if name in {"Report", "examine"}:
+        from rawprint import probe  # noqa: PLC0415
+
+        return getattr(probe, name)
     if name == "note":
         from rawprint import dialects  # noqa: PLC0415
 

@@ -27,6 +27,7 @@ from rawprint.errors import (
     JournalError,
     NoReply,
     OpenError,
+    PrinterBusy,
     PrinterNotFound,
     RawprintError,
     Unsettled,
@@ -99,6 +100,29 @@ class _Ask(NamedTuple):
 
     callback: Callable[[_Answer], None]
     timeout: float
+
+
+class Conversation(NamedTuple):
+    """What came of bytes that somebody wrote by hand.
+
+    Attributes:
+        sent: How many the printer took.
+        received: What came back in time.
+        decoded: That in words, as far as the language's decoder understands it.
+    """
+
+    sent: int
+    received: bytes
+    decoded: list[str]
+
+
+class _Talk(NamedTuple):
+    """Bytes from another thread, and until when (monotonic seconds) they wait for their turn."""
+
+    callback: Callable[[Conversation | RawprintError], None]
+    data: bytes
+    timeout: float
+    until: float
 
 
 class PrintQueue:
@@ -185,6 +209,7 @@ class PrintQueue:
         self._at: deque[_Ask] | None = None  # questions that the thread is busy with
         self._look_through = False  # for pending jobs that were canceled
         self._asks: deque[_Ask] = deque()
+        self._talks: deque[_Talk] = deque()
         self._used = 0.0  # when the connection last carried something
         self._retry_at = 0.0
         self._away_until = 0.0  # another computer's turn: not even a question opens the printer before
@@ -503,6 +528,25 @@ class PrintQueue:
             raise answer
         return answer
 
+    def converse(
+        self, data: bytes, callback: Callable[[Conversation | RawprintError], None], timeout: float = 1.0
+    ) -> None:
+        """Send bytes that somebody wrote by hand, between two jobs, and hear what comes back; the queue's thread calls back.
+
+        Nothing is learnt of the printer by it. The connection is closed after it, and where the bytes may have left a command open the
+        next job is headed by what ends that.
+
+        Args:
+            data: At least one byte.
+            callback: Called with what came of it, or with the error: PrinterBusy where jobs were under way all the time.
+            timeout: Seconds to wait for a turn, and as many again for sending and hearing.
+
+        Raises:
+            JobCanceled: The queue is closed.
+        """
+        talk = _Talk(callback, bytes(data), timeout, time.monotonic() + timeout)
+        self._post(lambda: self._talks.append(talk))
+
     def watch(self, every: float | None) -> None:
         """Ask the printer every so many seconds while it is idle, and tell `on_status`; None: no more.
 
@@ -639,6 +683,8 @@ class PrintQueue:
                 self._receive(None)
             while self._asks:
                 _guarded(self._asks.popleft().callback, JobCanceled("the queue is closed"))
+            while self._talks:
+                _guarded(self._talks.popleft().callback, JobCanceled("the queue is closed"))
 
     def _survive(self, error: Exception) -> None:
         """Something broke that should not: what is not known to be whole is uncertain, and the queue goes on."""
@@ -704,6 +750,8 @@ class PrintQueue:
         flight, due = self._flight, []
         if self._asks:
             due.append(0.0 if flight is not None else self._away_until)
+        if self._talks:
+            due.append(self._talks[0].until if flight is not None and flight.awaiting else self._away_until)
         if self._stands_still:
             due.append(self._expire_at)
             if flight is None or not flight.awaiting:
@@ -761,6 +809,8 @@ class PrintQueue:
             self._at, self._asks = self._asks, deque()
             self._answer(self._at)
             self._at = None
+        if self._talks:
+            self._talk()
         flight, now = self._flight, time.monotonic()
         if self._move is not None and (flight is None or not flight.awaiting):
             self._move()
@@ -1145,6 +1195,7 @@ class PrintQueue:
         self._receive(0)
         self._acknowledge()
         self._weed_out()
+        self._tell_busy()
         while self._asks and job._written < job.bytes_total:  # after the last byte the printer itself can be asked
             _guarded(self._asks.popleft().callback, flight.news(job) or PrinterStatus())
         out_of_time = self._close_by is not None and time.monotonic() >= self._close_by
@@ -1320,6 +1371,44 @@ class PrintQueue:
                 self._release()  # a new connection begins in step
         for ask in asks:
             _guarded(ask.callback, answer)
+
+    def _tell_busy(self) -> None:
+        """To those whose bytes had no turn in time."""
+        while self._talks and self._talks[0].until <= time.monotonic():
+            talk = self._talks.popleft()
+            error = PrinterBusy("jobs are under way on the printer", hint="Try again when they are through.")
+            _guarded(talk.callback, error)
+
+    def _talk(self) -> None:
+        """Send what somebody wrote, if no job is under way."""
+        from rawprint.console import in_words, missing  # noqa: PLC0415  (few ever need it)
+
+        flight, now = self._flight, time.monotonic()
+        if (flight is not None and flight.awaiting) or (flight is None and now < self._away_until):
+            self._tell_busy()
+            return
+        talk = self._talks.popleft()
+        if flight is not None and now - self._used > self._idle_check:
+            self._release()  # it may have died long ago
+        came: Conversation | RawprintError = RawprintError("the conversation broke off")
+        try:
+            printer = self._open().printer
+            sent, received = printer.converse(talk.data, talk.timeout)
+            left = missing(self.dialect, talk.data[:sent], whole=sent == len(talk.data)) if sent else 0
+            if self._dialect is not None and self._dialect.resync:
+                self._broken = max(self._broken, left)
+            came = Conversation(sent, received, in_words(self._dialect, talk.data[:sent], received))
+            self._release()  # what comes late must not be taken for an answer
+        except Disconnected as error:
+            if self._dialect is not None and self._dialect.resync:
+                self._broken = max(self._broken, missing(self.dialect, talk.data, whole=False))
+            self._lost(error)
+            came = error
+        except RawprintError as error:
+            came = error
+        finally:
+            _guarded(talk.callback, came)
+        self._polling.soon()
 
     def _idle(self, flight: Flight) -> None:
         """Nothing to do: hear what comes unasked, and let go of the printer after a while."""

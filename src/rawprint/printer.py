@@ -201,6 +201,39 @@ class Printer:
                     )
         return written
 
+    def converse(self, data: bytes, timeout: float, *, most: int = _DRAIN_LIMIT) -> tuple[int, bytes]:
+        """Send bytes that somebody wrote by hand, and return what comes back, whatever it is.
+
+        Nothing is learnt of the printer by it, and what it has to say after it is known to nobody: close the connection then, so that a
+        late answer is taken for no other. Never call it in the middle of a job.
+
+        Args:
+            data: What to send.
+            timeout: Seconds for all of it.
+            most: Bytes that are read.
+
+        Returns:
+            How many bytes the transport took, and what was read.
+
+        Raises:
+            Disconnected: The connection ended.
+        """
+        deadline = time.monotonic() + timeout
+        self._listen()
+        self._after_job = True
+        self._pushes = False
+        view, sent, received = memoryview(self._unsent + data), 0, b""
+        before, self._unsent = len(self._unsent), b""
+        while sent < len(view) and (rest := deadline - time.monotonic()) > 0:
+            taken = self.transport.write(view[sent:], min(rest, _TICK))
+            sent += taken
+            self.sent += taken
+            self._printed_at = time.monotonic()
+            received += self.transport.read(0)
+        while len(received) < most and (rest := deadline - time.monotonic()) > 0:
+            received += self.transport.read(rest)
+        return max(sent - before, 0), received[:most]
+
     def precede(self, data: bytes) -> None:
         """Have these bytes go out before the next job's first one; they are no part of what `print` counts."""
         self._unsent = self._unsent + data

@@ -40,11 +40,20 @@ NEEDS: Mapping[str, str] = {
     "jobs.list": "jobs",
     "jobs.cancel": "jobs",
     "jobs.resolve": "jobs",
+    "jobs.text": "jobs",
+    "jobs.again": "jobs",
+    "printers.history": "jobs",
     "admin.enter": "",  # what makes an administrator of somebody who may do nothing else
     "admin.code": "admin",
     "admin.access": "admin",
     "admin.allow": "admin",
     "admin.deny": "admin",
+    "admin.watch": "admin",
+    "admin.unwatch": "admin",
+    "admin.disconnect": "admin",
+    "admin.add": "admin",
+    "admin.probe": "admin",
+    "admin.raw": "admin",
 }
 """Call -> what must be granted for it; "": nothing."""
 

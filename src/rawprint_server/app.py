@@ -46,10 +46,13 @@ from rawprint_server.methods import About
 from rawprint_server.metrics import Counts
 from rawprint_server.pairing import PROTOCOL as PAIRING
 from rawprint_server.pairing import PairingSession
+from rawprint_server.reading import Reader
 from rawprint_server.records import Records
 from rawprint_server.rendering import Renderers
 from rawprint_server.session import RESTART, Session
 from rawprint_server.targets import is_allowed, networks
+from rawprint_server.watching import Watching
+from rawprint_server.webhook import Webhook
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
     from websockets.typing import Subprotocol
 
     from rawprint import Journal
+    from rawprint_server.adding import ConfigFile
     from rawprint_server.certificate import Certificate
     from rawprint_server.config import Config
 
@@ -119,13 +123,16 @@ class App:
         config: A checked configuration. Port 0 means one that is free; `port` says which.
         state: Folder where the jobs are kept, and what the printers have shown of themselves; None: nothing is.
         cables: Whether to notice what is plugged in and out on this machine.
+        file: Where printers can be added; None: nowhere.
 
     Raises:
         ListenError: The port is taken, or may not be used.
         JournalTaken: Another server has that folder.
     """
 
-    def __init__(self, config: Config, state: Path | None = None, *, cables: bool = False) -> None:
+    def __init__(
+        self, config: Config, state: Path | None = None, *, cables: bool = False, file: ConfigFile | None = None
+    ) -> None:
         self.port = 0
         self._cables = cables
         self._records = Records(state)
@@ -134,6 +141,7 @@ class App:
         self._config = config
         self._listening = config.server  # as it was when it began to: what takes a restart is asked of this
         self._hub: Hub
+        self._webhook: Webhook
         self._servers: list[Server] = []
         self._connections: set[ServerConnection] = set()
         self._handshakes: dict[ServerConnection, float] = {}  # of TLS, that are not done -> when they began (loop time)
@@ -142,6 +150,7 @@ class App:
         self._services = Services(
             config, Gate(config.access, state), Meter(config.limits.jobs_per_minute, config.limits.bytes_per_minute)
         )
+        self._services.file = file
         self._following: asyncio.Task[None] | None = None
         self._tls: Certificate | None = None
         self._let_in = 0
@@ -157,6 +166,7 @@ class App:
             limits=self._config.limits,
             records=self._records,
             journal=self._journal,
+            keep_data=seconds(self._config.server.keep_data) or 0.0,
             is_target=self._is_target,
         )
         try:
@@ -166,11 +176,16 @@ class App:
             if self._journal is not None:
                 self._journal.close()
             raise
+        self._hub.webhook = self._webhook = Webhook(self._config.server.webhook)
         self._hub.recover()
-        self._services.documents = Documents(self._hub, Renderers(WORKERS, self._config.limits.page_seconds))
+        renderers = Renderers(WORKERS, self._config.limits.page_seconds)
+        self._services.documents = Documents(self._hub, renderers)
+        self._services.reader = Reader(self._hub, renderers)
         self.port = sockets[0][0].getsockname()[1]
         self._gate.open(own_origins(self.port, self._own_names(), tls=self._tls is not None))
         self._gate.on_change = self._reconsider
+        self._services.watching = Watching(self._gate)
+        self._services.watching.open()
         self._start_audit()
         for listening, remote in sockets:
             server = await serve(
@@ -217,6 +232,7 @@ class App:
         if self._services.documents is not None:
             await self._services.documents.close()
         await self._hub.close(seconds(self._config.server.finish) or 0.0)
+        await self._webhook.close()
         if self._journal is not None:
             await asyncio.to_thread(self._journal.close)
         await self._records.close()
@@ -233,6 +249,8 @@ class App:
             connection.transport.abort()
         if self._services.audit is not None:
             await asyncio.to_thread(self._services.audit.close)
+        if self._services.watching is not None:
+            self._services.watching.close()
 
     async def _handshakes_over(self) -> None:
         """Waits until who began TLS has got through, or has been given up.
@@ -282,6 +300,7 @@ class App:
         self._reconsider()  # before they could hear what is new
         self._hub.max_message_bytes = config.server.max_message_bytes
         self._hub.limits = config.limits
+        self._webhook.apply(config.server.webhook, config.printers)
         self._hub.apply(config.printers)
         log.info("the configuration was read again: %d printers", len(config.printers))
 

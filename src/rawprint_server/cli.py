@@ -23,6 +23,7 @@ import msgspec
 
 from rawprint import JournalTaken, __version__
 from rawprint_server import access_cli, edit, toml_lines
+from rawprint_server.adding import ConfigFile
 from rawprint_server.app import App, ListenError
 from rawprint_server.certificate import certificate_of
 from rawprint_server.config import (
@@ -345,7 +346,8 @@ async def _run(
     if sys.platform != "win32":
         # A terminal sends it when its window is closed; a service is told so to read its configuration again.
         _on_signal(loop, signal.SIGHUP, stop if sys.stdin is not None and sys.stdin.isatty() else look)
-    async with App(config, state, cables=True) as app:
+    added = None if file is None else ConfigFile(file, look.set)
+    async with App(config, state, cables=True, file=added) as app:
         print(json.dumps({"url": app.url}), flush=True)
         log.info("serving %d printers on port %d", len(config.printers), app.port)
 

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from websockets.asyncio.server import broadcast
 from websockets.exceptions import ConnectionClosed
 
 from rawprint import Unsupported
 from rawprint_server.access import ADMIN, NEEDS, NotGranted
+from rawprint_server.adding import NoFile
 from rawprint_server.commands import check_commands
-from rawprint_server.messages import TooLarge
+from rawprint_server.messages import PROTOCOL, TooLarge
+from rawprint_server.watching import Seen
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
     from rawprint_server.access import Entry
+    from rawprint_server.adding import ConfigFile
     from rawprint_server.audit import Audit
     from rawprint_server.config import Config
     from rawprint_server.documents import Documents
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
     from rawprint_server.limits import Meter
     from rawprint_server.messages import Snapshot
     from rawprint_server.methods import About
+    from rawprint_server.reading import Reader
+    from rawprint_server.watching import Watching
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +43,15 @@ log = logging.getLogger(__name__)
 QUESTIONS = frozenset(call for call, kind in NEEDS.items() if kind == "status") | {
     "jobs.get",
     "jobs.list",
+    "jobs.text",
+    "admin.watch",
+    "admin.unwatch",
+    "printers.history",
     "admin.access",
 }
+
+
+PROBES = 2  # at a time: each takes a thread, and the journal needs some
 
 
 @dataclass(slots=True)
@@ -58,6 +71,10 @@ class Services:
         meter: How much each has printed.
         audit: Where it is written who did what; None: nowhere.
         documents: Prints what is no bytes for the printer.
+        reader: Reads what jobs say.
+        watching: Who watches all that.
+        file: Where printers can be added; None: nowhere.
+        probes: Taken while a printer is examined.
     """
 
     config: Config
@@ -65,6 +82,10 @@ class Services:
     meter: Meter
     audit: Audit | None = None
     documents: Documents | None = None
+    reader: Reader | None = None
+    watching: Watching | None = None
+    file: ConfigFile | None = None
+    probes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PROBES))
     statistics: Statistics = field(default_factory=Statistics)
 
     def record(
@@ -100,6 +121,7 @@ class Client:
     Attributes:
         hub: The printers.
         entry: Who it is, and what it may do.
+        seen: What is counted of it.
     """
 
     def __init__(self, connection: ServerConnection, hub: Hub, services: Services, entry: Entry) -> None:
@@ -107,7 +129,29 @@ class Client:
         self.entry = entry
         self._connection = connection
         self._services = services
+        self.seen = Seen()
         self._largest = 0
+
+    @property
+    def by(self) -> str:
+        """Who it is, as jobs tell who asked for them."""
+        entry = self.entry
+        if entry.origin is not None:
+            return entry.origin
+        return f"program {self.address}" if entry.token is None else f"token {entry.token}"
+
+    @property
+    def address(self) -> str:
+        """Where it is, without its port; "" where that is not known."""
+        address = self._connection.remote_address
+        return address[0] if address else ""
+
+    @property
+    def accent(self) -> Literal["native", "printerwebsocket"] | None:
+        """How it speaks; None: it has not spoken yet."""
+        if self._connection.subprotocol == PROTOCOL:
+            return "native"
+        return "printerwebsocket" if self.seen.spoke else None
 
     # -- what it may do ------------------------------------------------------------------------------------------
 
@@ -206,12 +250,44 @@ class Client:
             raise Unsupported("this server prints no documents")
         return documents
 
+    @property
+    def reader(self) -> Reader:
+        """Reads what jobs say."""
+        reader = self._services.reader
+        if reader is None:
+            raise Unsupported("this server reads no jobs")
+        return reader
+
     # -- the administrator ---------------------------------------------------------------------------------------
 
     @property
     def gate(self) -> Gate:
         """Who may come in."""
         return self._services.gate
+
+    @property
+    def watching(self) -> Watching:
+        """Who watches."""
+        watching = self._services.watching
+        if watching is None:
+            raise Unsupported("this server is not watched")
+        return watching
+
+    @property
+    def file(self) -> ConfigFile:
+        """Where printers can be added.
+
+        Raises:
+            NoFile: Nowhere.
+        """
+        if self._services.file is None:
+            raise NoFile
+        return self._services.file
+
+    @property
+    def probes(self) -> asyncio.Semaphore:
+        """Taken while a printer is examined."""
+        return self._services.probes
 
     def become_admin(self, code: str) -> None:
         """Lets the server's own page do all, for as long as its connection lasts.
@@ -232,13 +308,14 @@ class Client:
     def send(self, frame: bytes) -> None:
         """Sends a text frame without waiting; a client that does not read what it gets is cut off."""
         transport = self._connection.transport
+        if transport.is_closing():
+            return
         # The state of very many jobs may be longer than the bound; what comes after it may have to wait behind it.
         self._largest = max(self._largest, len(frame))
         if transport.get_write_buffer_size() > max(self._services.config.server.max_outbox_bytes, 2 * self._largest):
-            if not transport.is_closing():
-                self._services.statistics.cut_off += 1
-                log.warning("cut off the client %s: it does not read", self._connection.remote_address)
-                transport.abort()
+            self._services.statistics.cut_off += 1
+            log.warning("cut off the client %s: it does not read", self._connection.remote_address)
+            transport.abort()
             return
         broadcast((self._connection,), frame, text=True)
 
@@ -250,6 +327,7 @@ class Client:
     def subscribe(self) -> Snapshot:
         """Everything known; from here on the client hears of every change."""
         grant = self.entry.grant
+        self.seen.subscribed = True
         self.hub.subscribe(self.send, grant.printers, jobs=grant.sees_jobs)
         return self.hub.snapshot(grant.printers, jobs=grant.sees_jobs)
 
@@ -260,8 +338,21 @@ class Client:
 
     def unsubscribe(self) -> None:
         """The client hears of no change any more."""
+        self.seen.subscribed = False
         self.hub.unsubscribe(self.send)
+
+    def received(self, frame: str | bytes) -> None:
+        """Counts a message."""
+        seen = self.seen
+        seen.spoke = True
+        seen.bytes += (
+            len(frame.encode(errors="replace")) if isinstance(frame, str) and not frame.isascii() else len(frame)
+        )
 
     def count(self, call: str, outcome: str) -> None:
         """Counts a call."""
+        self.seen.calls += 1
+        self.seen.errors += outcome != "ok"
+        if self._services.watching is not None:
+            self._services.watching.changed(self)
         self._services.statistics.calls[call if call in NEEDS else "unknown", outcome] += 1

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias, get_args, get_origin
+from urllib.parse import urlsplit
 
 import msgspec
 import platformdirs
@@ -29,6 +30,7 @@ MAX_FILE_BYTES = 256 * 1024  # thousands of printers
 MAX_MISTAKES = 100  # more are not looked for
 MAX_NAME = 200  # characters of a printer's name
 MAX_ORIGIN = 300  # characters; a host has at most 253
+MAX_URL = 2000  # characters
 MAX_SHOWN = 80  # characters of a value that a message repeats
 
 # An origin as browsers write it: scheme and host in small ASCII letters, a port only where it is not the scheme's own.
@@ -110,6 +112,7 @@ class ServerConfig(Struct, frozen=True):
         tls_cert: File with the certificate and those that vouch for it (PEM); a renewed one is taken over as the server runs.
         tls_key: File with its key (PEM); None: it is in the same file.
         insecure: Whether another host than loopback is served without TLS.
+        webhook: URL that is told when a printer with jobs stops, and when it goes on.
     """
 
     host: str = "127.0.0.1"
@@ -126,6 +129,7 @@ class ServerConfig(Struct, frozen=True):
     tls_cert: str | None = None
     tls_key: str | None = None
     insecure: bool = False
+    webhook: str | None = None
 
 
 class PrinterConfig(Struct, frozen=True):
@@ -561,9 +565,27 @@ def _check_server(values: dict[str, Any]) -> Iterator[_Fault]:
         yield _Fault(("server", "tls_key"), "there is a key and no certificate", "Write tls_cert, too.")
     for key in ("tls_cert", "tls_key"):
         yield from _check_path(("server", key), values, "file", "Leave it out for a server on loopback.")
+    if (webhook := values.get("webhook")) is not None and not _is_url(webhook):
+        yield _Fault(
+            ("server", "webhook"),
+            f"{_shown(webhook)} is no URL that can be called",
+            "Write it like https://alarm.example.com/print: http or https, no user name, no fragment.",
+        )
     for key in ("remember", "keep_data", "finish"):
         yield from _check_time(("server", key), values.get(key))
     yield from _check_path(("server", "state_dir"), values, "folder", "Leave it out for this user's own folder.")
+
+
+def _is_url(text: str) -> bool:
+    if len(text) > MAX_URL or not text.isascii() or not text.isprintable() or " " in text:
+        return False
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    plain = parts.username is None and parts.password is None and not parts.fragment and port != 0
+    return parts.scheme in _OWN_PORT and bool(parts.hostname) and plain
 
 
 def _check_host(host: str) -> Iterator[_Fault]:

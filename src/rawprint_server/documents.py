@@ -211,7 +211,7 @@ class Documents:
             before = self._last.get((client, name))
             task = asyncio.create_task(self._print(client, name, content, id, options, about, before))
             now = datetime.now(UTC)
-            view = JobView(id, name, options.job_name, JobState.PENDING, 0, 0, (), {}, None, now, None, ())
+            view = JobView(id, name, options.job_name, JobState.PENDING, 0, 0, (), {}, None, now, None, (), client.by)
             self._under_way[id] = known = _Print(digest, view, task)
             self._last[client, name] = task
             task.add_done_callback(lambda done: self._ended(done, id, (client, name)))
@@ -269,6 +269,7 @@ class Documents:
                         expires=options.expires,
                         priority=options.priority,
                         notes=tuple(notes),
+                        by=client.by,
                     )
                     if (kept := self._hub.kept(job.id)) is not None:
                         await kept

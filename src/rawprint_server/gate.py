@@ -13,7 +13,7 @@ from rawprint_server import grants
 from rawprint_server.access import Asking, Entry, Refusal, Rules, decide
 from rawprint_server.config import is_origin
 from rawprint_server.grants import Grants, GrantsError
-from rawprint_server.messages import PairingView
+from rawprint_server.messages import AccessView, AllowedView, AskedView, PairingView
 from rawprint_server.pairing import Pairing
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Gate:
         own: Origins of the server's own pages.
         pairing: The codes with which pages let themselves in.
         on_change: Called when the rules have changed: some that are connected may do less now, or more.
+        on_view: Called when `view` may have changed.
     """
 
     def __init__(self, config: AccessConfig, folder: Path | None) -> None:
@@ -59,6 +60,7 @@ class Gate:
         self._codes: dict[str, float] = {}  # one-time codes of the dashboard -> until when (loop time)
         self.pairing = Pairing()
         self.on_change: Callable[[], None] = lambda: None
+        self.on_view: Callable[[], None] = lambda: None
 
     def open(self, own: frozenset[str]) -> None:
         """The server listens: these are the origins of its own pages."""
@@ -78,6 +80,7 @@ class Gate:
         """Takes over another configuration."""
         self._config = config
         self._make_rules()
+        self.on_view()
 
     def look(self) -> bool:
         """Reads what was granted where that has changed; returns whether it has."""
@@ -93,6 +96,7 @@ class Gate:
             log.warning("nobody is let in but by the configuration: %s. %s", error.message, error.hint)
             self._grants = Grants(denied=self._grants.denied)
         self._make_rules()
+        self.on_view()
         return True
 
     def decide(self, asking: Asking) -> Entry | Refusal:
@@ -115,6 +119,20 @@ class Gate:
         waiting = self.pairing.waiting(asyncio.get_running_loop().time())
         return None if waiting is None or self.pairs_by != "dashboard" else PairingView(*waiting)
 
+    def view(self) -> AccessView:
+        """Who may come in, and who asked."""
+        grants = self._grants
+        return AccessView(
+            allowed=[
+                AllowedView.of(each.origin, each.grant, each.how, each.at)
+                for each in grants.with_configured(self._config.origins)
+            ],
+            denied=list(grants.denied),
+            asked=[AskedView(each.origin, each.at) for each in grants.asked],
+            tokens=[token.name for token in grants.tokens],
+            pairing=self.shown,
+        )
+
     @property
     def configured(self) -> tuple[str, ...]:
         """The origins that the configuration lets in."""
@@ -134,6 +152,7 @@ class Gate:
                 # The next look reads it again: somebody else may have changed it since.
                 self._grants = await asyncio.to_thread(grants.change, self._folder, how)
             self._make_rules()
+        self.on_view()
         if self._rules != before:
             self.on_change()
 

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import count, islice, takewhile
+from itertools import count, dropwhile, islice, takewhile
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -41,10 +41,13 @@ from rawprint import (
     parse_address,
 )
 from rawprint_server import heap, messages
+from rawprint_server.bodies import Bodies
 from rawprint_server.config import REFUSED, LimitsConfig, PrinterConfig, seconds, shared
 from rawprint_server.documents import paper
+from rawprint_server.history import History
 from rawprint_server.messages import (
     CapabilitiesView,
+    ChangeView,
     Failure,
     FoundView,
     JobView,
@@ -61,8 +64,9 @@ from rawprint_server.words import Words
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
-    from rawprint import Found, Job, Journal, JournalEntry, JournalError
+    from rawprint import Conversation, Found, Job, Journal, JournalEntry, JournalError
     from rawprint.documents import Paper
+    from rawprint_server.webhook import Webhook
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +85,7 @@ LIVE_POLL = 0.5
 LIVE_POLL_OF_MANY = 0.85
 MANY = 100
 ASIDE_POLL = 2.0  # seconds between two questions on another channel than the print connection
+MOST_CONVERSATIONS = 8  # of people with one printer at a time
 AGE_TOLD = 10.0  # seconds by which the last answer of a shared printer must have become younger to be news by itself
 
 SETTLED = "settled"  # evidence: somebody has said what became of an uncertain job
@@ -123,6 +128,12 @@ class TooLate(RawprintError):
     code = "too-late"
 
 
+class NoData(RawprintError):
+    """The bytes of the job are kept no more."""
+
+    code = "no-data"
+
+
 class NotUncertain(RawprintError):
     """Only a job that ended `uncertain`, and that nobody has settled yet, can be settled."""
 
@@ -145,18 +156,26 @@ class _Printer:
         self.waiting = 0  # their bytes that it has not taken
         self.paused = False  # no job of it is begun
         self.pending = 0  # how many of them have not begun
+        self.stopped = 0  # how many of them are stopped
         self.words = Words()
         self.status: PrinterStatus | None = None  # what they say together
         self.passed: tuple[str, PrinterStatus] | None = None  # what the queue's thread passed on last, and its address
         self.heard: datetime | None = None
         self.error: RawprintError | None = None  # why nothing is known now
         self.since: datetime | None = None
+        self.history = History()
+        self.conversations = 0  # of people, that wait or are under way
         self.told: PrinterView | None = None  # what those who listen know; None: nothing
         self.asking: asyncio.Future[_Answer] | None = None  # a question that is under way
         self.failure: RawprintError | None = None  # why the last question was not answered
         self.failed_at = 0.0
         self.ended: Counter[str] = Counter()  # jobs, by how they ended
         self.bytes = 0  # that it has taken in jobs which ended
+
+    def changed(self) -> None:
+        """It stands otherwise than before."""
+        now = self.view()
+        self.history.add(ChangeView(self.since or datetime.now(UTC), now.state, now.reasons, now.error))
 
     def view(self) -> PrinterView:
         """What the wire shows of it."""
@@ -192,12 +211,14 @@ class _Known:
     created: datetime
     data: bytes | memoryview | None  # until the digest stands for it
     digest: bytes = b""
+    prints: bool = True  # whether `data` is what it prints
     begun: bool = False  # whether the printer was given any of it
     job: Job | None = None  # until it has ended
     view: JobView = field(init=False)  # as last told
     passed: JobView | None = None  # what the queue's thread passed on last
     kept: asyncio.Future[None] | None = None  # until it is in the journal
     notes: tuple[str, ...] = ()  # of the documents that it was made from
+    by: str | None = None  # who asked for it
     waiters: dict[asyncio.Future[JobView], bool] = field(default_factory=dict)  # -> until its end
 
     def is_of(self, printer: _Printer, data: bytes | memoryview) -> bool:
@@ -222,6 +243,7 @@ class _Known:
             created=self.created,
             ended=datetime.now(UTC) if ended else None,
             notes=self.notes,
+            by=self.by,
         )
 
 
@@ -236,6 +258,7 @@ class Hub:
         limits: What may wait for a printer.
         records: What is known of printers from before; what they show is put there.
         journal: Keeps the jobs over a crash; see `recover`.
+        keep_data: For how long the bytes of ended jobs are kept where there is no journal, seconds.
         is_target: Whether a name that is none is an address to which clients may print; see `target`.
 
     Raises:
@@ -250,13 +273,16 @@ class Hub:
         limits: LimitsConfig = LimitsConfig(),  # noqa: B008 - frozen
         records: Records | None = None,
         journal: Journal | None = None,
+        keep_data: float = 3600.0,
         is_target: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._records = records or Records(None)
         self._journal = journal
+        self._bodies = Bodies(keep_data)
         self.max_message_bytes = max_message_bytes
         self.limits = limits
         self._is_target = is_target
+        self.webhook: Webhook | None = None  # hears how printers stand
         self._targets: dict[str, PrinterConfig] = {}  # the one used last, last
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
@@ -332,6 +358,7 @@ class Hub:
         expires: float | None = None,
         priority: int = 50,
         notes: tuple[str, ...] = (),
+        by: str | None = None,
     ) -> JobView:
         """Takes a job; never blocks. Where there is a journal it is not acknowledged before `kept`.
 
@@ -345,6 +372,7 @@ class Hub:
             expires: Seconds; a job that has not begun by then is not printed. None: what the configuration says of the printer.
             priority: From 1 to 100; a higher one goes before the lower ones that wait.
             notes: What a person should know of the documents that it was made from.
+            by: Who asked for it.
 
         Raises:
             UnknownPrinter: There is no such printer.
@@ -369,7 +397,7 @@ class Hub:
                 kept=lambda error: self._post(self._kept, known, error),
             )
 
-        view = self._take(printer, data, id, job_name, submit, notes=notes)
+        view = self._take(printer, data, id, job_name, submit, notes=notes, by=by)
         self._schedule_stand_in(self._known[view.id])
         return view
 
@@ -425,7 +453,7 @@ class Hub:
         known = self._known.get(id)
         return None if known is None else known.kept
 
-    def open_drawer(self, name: str, pin: int = 2, id: str | None = None) -> JobView:
+    def open_drawer(self, name: str, pin: int = 2, id: str | None = None, *, by: str | None = None) -> JobView:
         """Opens the cash drawer, soon or not at all; see `PrintQueue.open_drawer`.
 
         Raises:
@@ -434,7 +462,13 @@ class Hub:
         """
         printer = self._printer(name)
         return self._take(
-            printer, b"\0drawer %d" % pin, id, "drawer", lambda _, key: printer.queue.open_drawer(pin, id=key)
+            printer,
+            b"\0drawer %d" % pin,
+            id,
+            "drawer",
+            lambda _, key: printer.queue.open_drawer(pin, id=key),
+            by=by,
+            prints=False,
         )
 
     def _take(
@@ -446,6 +480,8 @@ class Hub:
         submit: Callable[[_Known, str], Job],
         *,
         notes: tuple[str, ...] = (),
+        by: str | None = None,
+        prints: bool = True,
     ) -> JobView:
         again = self._find(id) if id is not None else None
         if again is not None:
@@ -460,8 +496,9 @@ class Hub:
                 f"{printer.pending} jobs with {printer.waiting} bytes wait for {printer.name} already",
                 hint="See why it does not print, then send the job again.",
             )
-        known = _Known(printer, name, id is not None, datetime.now(UTC), data if id is not None else None)
-        known.notes = notes
+        kept = id is not None or (self._journal is None and prints)
+        known = _Known(printer, name, id is not None, datetime.now(UTC), data if kept else None)
+        known.notes, known.by, known.prints = notes, by, prints
         key = id or os.urandom(8).hex()
         printer.live[key] = known  # before the printer's thread may tell of it
         if again is not None and self._journal is not None:
@@ -480,7 +517,7 @@ class Hub:
             del self._known[key]
         known.job = job
         known.view = JobView(
-            key, printer.name, name, JobState.PENDING, job.bytes_total, 0, (), {}, None, known.created, None, notes
+            key, printer.name, name, JobState.PENDING, job.bytes_total, 0, (), {}, None, known.created, None, notes, by
         )
         self._known[key] = known
         log.debug("accepted, %d bytes", job.bytes_total, extra={"job": key, "printer": printer.name})
@@ -569,12 +606,13 @@ class Hub:
         else:
             printer.queue.resume()
 
-    async def resolve(self, id: str, action: str) -> JobView:
+    async def resolve(self, id: str, action: str, *, by: str | None = None) -> JobView:
         """Settles an uncertain job, so that those which it holds up go on.
 
         Args:
             id: The job.
             action: "print-again": once more, as a new job, which is returned; "discard": it came out, or is not wanted.
+            by: Who says so.
 
         Raises:
             UnknownJob: No job that is remembered has the id.
@@ -595,7 +633,7 @@ class Hub:
             if data is None:
                 raise Unsupported("the bytes of the job are kept no more", hint="Send it again as a new job.")
             # The same id each time: to say it twice prints once.
-            view = self.submit(known.view.printer, data, f"{id}~again", job_name=known.name, priority=100)
+            view = self.submit(known.view.printer, data, f"{id}~again", job_name=known.name, priority=100, by=by)
             if (kept := self.kept(view.id)) is not None:
                 await kept
         if self._journal is not None:
@@ -659,6 +697,9 @@ class Hub:
         state: str | None = None,
         limit: int | None = None,
         among: frozenset[str] | None = None,
+        *,
+        before: str | None = None,
+        search: str | None = None,
     ) -> list[JobView]:
         """Jobs that have not ended and the ones that ended last, the oldest first; the newest `limit` of them.
 
@@ -667,13 +708,21 @@ class Hub:
             state: Only those.
             limit: At most so many.
             among: Only those of these printers.
+            before: Only those that were created before the job of this id, if it is remembered.
+            search: Only those that have it in id, name, printer or who asked, in small letters or large ones.
         """
+        newest = reversed(self._known.values())
+        if (from_here := self._known.get(before or "")) is not None:
+            newest = dropwhile(lambda known: known is not from_here, newest)
+            next(newest)
+        wanted = (search or "").casefold()
         chosen = (
             known.view
-            for known in reversed(self._known.values())
+            for known in newest
             if (printer is None or known.view.printer == printer)
             and (state is None or known.view.state == state)
             and (among is None or known.view.printer in among)
+            and (not wanted or _has(known.view, wanted))
         )
         return list(islice(chosen, limit))[::-1]
 
@@ -698,6 +747,51 @@ class Hub:
             UnknownPrinter: There is no such printer.
         """
         return self._printer(name).view()
+
+    async def converse(self, name: str, data: bytes, timeout: float) -> Conversation:
+        """Sends bytes that somebody wrote by hand; see `PrintQueue.converse`.
+
+        Raises:
+            UnknownPrinter: There is no such printer.
+            QueueFull: Several wait for that already.
+            PrinterBusy: Jobs were under way all the time.
+            RawprintError: The printer cannot be opened, or its connection ended.
+        """
+        printer = self._printer(name)
+        if printer.conversations >= MOST_CONVERSATIONS:
+            raise QueueFull(f"{MOST_CONVERSATIONS} wait for {name} already", hint="Wait for some of them.")
+        done: asyncio.Future[Conversation | RawprintError] = self._loop.create_future()
+
+        def settle(came: Conversation | RawprintError) -> None:
+            printer.conversations -= 1
+            if not done.done():
+                done.set_result(came)
+
+        printer.queue.converse(data, lambda came: self._post(settle, came), timeout)
+        printer.conversations += 1
+        came = await done
+        if isinstance(came, RawprintError):
+            raise came
+        return came
+
+    def at_work(self, address: str) -> str | None:
+        """The name of the printer at that address if a job of it has begun."""
+        return next(
+            (
+                name
+                for name, each in self._printers.items()
+                if each.address == address and len(each.live) > each.pending
+            ),
+            None,
+        )
+
+    def history(self, name: str, now: datetime) -> list[ChangeView]:
+        """How one printer stood in the last day.
+
+        Raises:
+            UnknownPrinter: There is no such printer.
+        """
+        return self._printer(name).history.since(now)
 
     async def status(self, name: str, timeout: float) -> PrinterStatus:
         """What the printer says now; while a job goes out, what it said last.
@@ -1010,6 +1104,7 @@ class Hub:
             queue.move(config.address, config.dialect, capabilities=printer.capabilities)
             printer.words = Words()
             printer.status = printer.heard = printer.error = printer.failure = printer.passed = None
+            printer.changed()
         printer.capabilities.promised = frozenset(config.promises)
         printer.capabilities.drawer_open = config.drawer_open or ""
         queue.keep(_idle_release(config))
@@ -1093,7 +1188,7 @@ class Hub:
             return
         if job.state.ended:
             known.begun = job.bytes_accepted > 0 or getattr(job.error, "written", 0) > 0
-            if known.data is not None:  # here, where nobody waits for it
+            if known.data is not None and known.named:  # here, where nobody waits for it
                 known.digest = hashlib.sha256(known.data).digest()
         view = known.look(job)
         if view != known.passed:  # a step that shows in nothing does not wake the loop
@@ -1110,6 +1205,7 @@ class Hub:
         change = (view.state == JobState.PENDING) - (before.state == JobState.PENDING)
         printer.pending += change
         self._pending += change
+        printer.stopped += (view.state == JobState.STOPPED) - (before.state == JobState.STOPPED)
         printer.waiting += before.bytes_accepted - view.bytes_accepted
         if view.ended is not None:
             self._end(known, view)
@@ -1134,6 +1230,8 @@ class Hub:
         if view.state == JobState.UNCERTAIN and printer.config.after_uncertain == "print-marked":
             self._in_background_task(self._print_marked(printer, view))
         printer.bytes += view.bytes_accepted
+        if self._journal is None and known.prints and known.data is not None:
+            self._bodies.put(view.id, known.data, self._loop.time())
         known.data = known.job = None
         if view.bytes_total >= heap.LARGE:
             if self._trim is not None:
@@ -1158,8 +1256,49 @@ class Hub:
             del self._known[ended.popleft()]
 
     async def _data_of(self, id: str) -> bytes | None:
-        """A job's bytes, as long as the journal keeps them."""
-        return None if self._journal is None else await asyncio.to_thread(self._journal.data_of, id)
+        """A job's bytes, as long as the journal keeps them, or where there is none the memory."""
+        if self._journal is not None:
+            return await asyncio.to_thread(self._journal.data_of, id)
+        known = self._known.get(id)
+        if known is not None and known.prints and known.data is not None:
+            return bytes(known.data)
+        return self._bodies.get(id, self._loop.time())
+
+    async def data_of(self, id: str) -> bytes:
+        """A job's bytes.
+
+        Raises:
+            NoData: They are kept no more, or never were.
+            JournalError: The journal cannot be read.
+        """
+        data = await self._data_of(id)
+        if not data:
+            raise NoData(
+                f"the bytes of the job {id[:256]!r} are not kept",
+                hint="keep_data in [server] of the configuration says for how long they are.",
+            )
+        return data
+
+    async def copy_of(self, id: str) -> bytes:
+        """A job's bytes, headed as a copy where its printer's language has a way.
+
+        Raises:
+            NoData, JournalError: As `data_of`.
+        """
+        data = await self.data_of(id)
+        return COPY_MARKS.get(self.language(self._remembered(id).printer.name) or "", b"") + data
+
+    def print_copy(self, id: str, data: bytes, *, by: str | None = None) -> JobView:
+        """Takes what `copy_of` gave as a new job, `ID~again`, or `ID~again2` and so on where there is one.
+
+        Raises:
+            UnknownJob: No job that is remembered has the id.
+            UnknownPrinter, QueueFull, JobCanceled: As `submit`.
+        """
+        known = self._remembered(id)
+        ids = (f"{id}~again{number if number > 1 else ''}" for number in count(1))
+        free = next(each for each in ids if self._find(each) is None)
+        return self.submit(known.printer.name, data, free, job_name=known.name, by=by)
 
     async def _print_marked(self, printer: _Printer, view: JobView) -> None:
         """Once more, headed as a possible copy."""
@@ -1168,7 +1307,7 @@ class Hub:
         if not mark or data is None or view.id.endswith("~copy"):
             return
         with suppress(RawprintError):
-            self.submit(printer.name, mark + data, f"{view.id}~copy", job_name=view.name, priority=100)
+            self.submit(printer.name, mark + data, f"{view.id}~copy", job_name=view.name, priority=100, by=view.by)
 
     def _heard(self, printer: _Printer, address: str, status: PrinterStatus) -> None:
         if address != printer.address:
@@ -1202,15 +1341,22 @@ class Hub:
     def _now(self, printer: _Printer, error: RawprintError | None) -> None:
         """That is how the printer stands now."""
         status = printer.words.together()
-        if (error and error.code) != (printer.error and printer.error.code) or _said(printer.status) != _said(status):
-            printer.since = datetime.now(UTC)
+        codes = error and error.code, printer.error and printer.error.code
+        news = codes[0] != codes[1] or _said(printer.status) != _said(status)
         printer.status, printer.error = status, error
+        if news:
+            printer.since = datetime.now(UTC)
+            printer.changed()
         self._refresh(printer)
 
     def _refresh(self, printer: _Printer) -> None:
         """Tells those who subscribed how the printer stands, if that is news to them."""
         self._pace(printer)
-        if not self._listeners or printer in self._leaving:
+        if printer in self._leaving:
+            return
+        if self.webhook is not None and self.webhook.watches:
+            self.webhook.look(printer.view(), jobs=len(printer.live), stopped=printer.stopped > 0)
+        if not self._listeners:
             return
         view, told = printer.view(), printer.told
         if told is not None:
@@ -1299,7 +1445,14 @@ def _view(entry: JournalEntry) -> JobView:
         created=_at(entry.created),
         ended=None if entry.ended is None else _at(entry.ended),
         notes=(),  # the journal does not keep them
+        by=None,
     )
+
+
+def _has(view: JobView, wanted: str) -> bool:
+    """Whether a person who searches for this, in small letters, means that job."""
+    texts = view.id, view.name, view.printer, view.by
+    return any(text is not None and wanted in text.casefold() for text in texts)
 
 
 def _after_uncertain(config: PrinterConfig, dialect: str | None) -> Literal["hold", "go-on"]:

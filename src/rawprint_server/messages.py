@@ -13,7 +13,7 @@ import binascii
 import json
 from datetime import datetime  # noqa: TC003 - the schema is made of it
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
@@ -22,6 +22,9 @@ from rawprint import JobState, PrinterState, RawprintError
 from rawprint.documents import MAX_BLOCKS, Block
 from rawprint_server import text
 from rawprint_server.access import Grant  # noqa: TC001 - see datetime
+
+if TYPE_CHECKING:
+    from rawprint import Report
 
 T = TypeVar("T")
 
@@ -32,6 +35,7 @@ MAX_ITEMS = 10_000  # data items of one print
 MAX_UID = 65536  # bytes of JSON
 MAX_HEADER = 1 << 20  # bytes of JSON in front of attached ones
 MAX_COPIES = 1000
+MAX_RAW = 65536  # characters of what is written by hand
 
 
 class NotJson(ValueError):
@@ -258,6 +262,36 @@ class CodeParams(Struct, frozen=True):
     code: str
 
 
+class AddParams(Struct, frozen=True):
+    """`params` of `admin.add`: a printer as the configuration has it."""
+
+    name: Annotated[str, Meta(max_length=1000)]
+    address: Annotated[str, Meta(max_length=1000)]
+    dialect: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class ProbeParams(Struct, frozen=True):
+    """`params` of `admin.probe`: which printer, and its language where somebody knows it."""
+
+    address: Annotated[str, Meta(max_length=1000)]
+    dialect: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class RawParams(Struct, frozen=True):
+    """`params` of `admin.raw`: what to send, and how many seconds to wait for a turn and then for an answer."""
+
+    printer: PrinterRef | str
+    data: Annotated[str, Meta(min_length=1, max_length=MAX_RAW)]
+    flavor: Literal["plain", "hex", "base64"] = "plain"
+    seconds: Annotated[float, Meta(ge=0.1, le=10)] = 1.0
+
+
+class ClientParams(Struct, frozen=True):
+    """`params` of a call that means one client."""
+
+    id: int
+
+
 class OriginParams(Struct, frozen=True):
     """`params` of a call that means one origin."""
 
@@ -280,11 +314,18 @@ class AllowParams(Struct, frozen=True):
 
 
 class JobsParams(Struct, frozen=True):
-    """`params` of `jobs.list`: only those of this printer and in this state, at most so many of the newest."""
+    """`params` of `jobs.list`: only those of this printer and in this state, at most so many of the newest.
+
+    Attributes:
+        before: Id of a job: only those that were created before it, for the page that follows one whose oldest it is.
+        search: Only those that have it in id, name, printer or `by`, in small letters or large ones.
+    """
 
     printer: PrinterRef | str | None = None
     state: str | None = None
     limit: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    before: Annotated[str, Meta(max_length=256)] | None = None
+    search: Annotated[str, Meta(max_length=300)] | None = None
 
 
 # What replies carry
@@ -367,6 +408,7 @@ class JobView(Struct, frozen=True):
         reasons: What the printer said while the job waits or is stopped.
         error: Why it is not printed yet, or what ended it.
         notes: Of documents: what a person should know, such as a character that no font has.
+        by: Who asked for it: the page's origin, "token NAME" or "program ADDRESS"; null: not known, as of a job of before a restart.
     """
 
     id: str
@@ -381,6 +423,32 @@ class JobView(Struct, frozen=True):
     created: datetime
     ended: datetime | None
     notes: tuple[str, ...]
+    by: str | None
+
+
+class JobText(Struct, frozen=True):
+    """Answers `jobs.text`: what can be read from a job's bytes.
+
+    Attributes:
+        lines: That it prints with the printer's own characters.
+        sheet: Its first sheet of paper as a PNG; null: there is none, or its language is not known.
+        sheets: How many there are, copies included.
+        truncated: Whether there is more than was read.
+    """
+
+    lines: list[str]
+    sheet: bytes | None
+    sheets: int
+    truncated: bool
+
+
+class ChangeView(Struct, frozen=True):
+    """How a printer stood from a moment on; see `PrinterView`."""
+
+    at: datetime
+    state: PrinterState
+    reasons: dict[str, bool]
+    error: Failure | None
 
 
 class FoundView(Struct, frozen=True):
@@ -428,6 +496,23 @@ class Snapshot(Struct, frozen=True):
     server: ServerView
     printers: list[PrinterView]
     jobs: list[JobView]
+
+
+class WebhookCall(Struct, frozen=True):
+    """What the webhook is told: a printer with jobs has stopped, or goes on; the rest as in `PrinterView`.
+
+    Attributes:
+        pending: Jobs that wait, the one under way among them.
+        at: When that was.
+    """
+
+    event: Literal["stopped", "going-on"]
+    printer: str
+    state: PrinterState
+    reasons: dict[str, bool]
+    pending: int
+    at: datetime
+    error: Failure | None
 
 
 class CodeView(Struct, frozen=True):
@@ -493,6 +578,146 @@ class AccessView(Struct, frozen=True):
     pairing: PairingView | None
 
 
+class ClientView(Struct, frozen=True):
+    """A client that is connected.
+
+    Attributes:
+        id: Of the connection, while the server runs.
+        token: The name of the token that it brought.
+        since: When it came.
+        accent: How it speaks; null: it has not spoken yet.
+        calls: That it made.
+        bytes: Of the messages that it sent.
+        errors: Calls that were refused, or failed.
+        subscribed: Whether it hears of changes.
+        gone: Whether its connection has ended.
+    """
+
+    id: int
+    origin: str | None
+    token: str | None
+    address: str
+    since: datetime
+    accent: Literal["native", "printerwebsocket"] | None
+    calls: int
+    bytes: int
+    errors: int
+    subscribed: bool
+    gone: bool
+
+
+class LogLine(Struct, frozen=True):
+    """A line of the log, with the job and the printer that it is about."""
+
+    at: datetime
+    level: Literal["debug", "info", "warning", "error"]
+    text: str
+    job: str | None
+    printer: str | None
+
+
+class WatchView(Struct, frozen=True):
+    """Answers `admin.watch`: who is connected, the last lines of the log, and who may come in."""
+
+    clients: list[ClientView]
+    log: list[LogLine]
+    access: AccessView
+
+
+class ExchangeView(Struct, frozen=True):
+    """Bytes that were sent and what came back, hex."""
+
+    sent: str
+    received: str
+
+
+class StatusView(Struct, frozen=True):
+    """What a printer said of its state, and the bytes from which that was read."""
+
+    address: str
+    dialect: str
+    state: PrinterState
+    reasons: dict[str, bool]
+    processing: bool | None
+    at: datetime
+    raw: list[ExchangeView]
+
+
+class FindingView(Struct, frozen=True):
+    """Something that is worth knowing of a printer, and how to mend it."""
+
+    code: str
+    severity: str
+    title: str
+    detail: str
+    remedy: str
+
+
+class ProbeView(Struct, frozen=True):
+    """Answers `admin.probe`: what `rawprint probe --json` tells of a printer; the worst finding first."""
+
+    address: str
+    also: list[str]
+    make_model: str
+    serial: str
+    device_id: str
+    reached: str
+    dialect: str | None
+    dialect_how: str
+    identity: dict[str, str]
+    status: StatusView | None
+    round_trip_ms: float | None
+    answered: list[str]
+    silent: list[str]
+    findings: list[FindingView]
+
+    @classmethod
+    def of(cls, report: Report) -> ProbeView:
+        """What a report looks like on the wire."""
+        status = report.status
+        said = None
+        if status is not None:
+            said = StatusView(
+                report.address,
+                report.dialect or "",
+                status.state,
+                {reason.value: true for reason, true in status.reasons.items()},
+                status.processing,
+                status.at,
+                [ExchangeView(each.sent.hex(), each.received.hex()) for each in status.raw],
+            )
+        return cls(
+            report.address,
+            list(report.also),
+            report.make_model,
+            report.serial,
+            report.device_id,
+            report.reached,
+            report.dialect,
+            report.dialect_how,
+            dict(report.identity),
+            said,
+            None if report.round_trip is None else round(report.round_trip * 1000, 2),
+            sorted(report.capabilities.answered),
+            sorted(report.capabilities.silent),
+            [FindingView(each.code, each.severity, each.title, each.detail, each.remedy) for each in report.findings],
+        )
+
+
+class RawView(Struct, frozen=True):
+    """Answers `admin.raw`.
+
+    Attributes:
+        sent: Bytes that the printer took.
+        received: What came back, hex.
+        decoded: That in words, one line a reply, as far as its language's decoder understands it.
+    """
+
+    sent: int
+    received: str
+    decoded: list[str]
+
+
 class Version(Struct, frozen=True, kw_only=True):
     """Answers `server.version`."""
 
@@ -548,6 +773,24 @@ class ServerEvent(Struct, frozen=True, tag_field="event", tag="server"):
     """The printers are others now, or the server is about to end."""
 
     data: ServerView
+
+
+class ClientEvent(Struct, frozen=True, tag_field="event", tag="client"):
+    """To who watches: a client is new, has changed, or is gone."""
+
+    data: ClientView
+
+
+class LogEvent(Struct, frozen=True, tag_field="event", tag="log"):
+    """To who watches: a line of the log."""
+
+    data: LogLine
+
+
+class AccessEvent(Struct, frozen=True, tag_field="event", tag="access"):
+    """To who watches: who may come in, or who asked, has changed."""
+
+    data: AccessView
 
 
 # Replies, printerwebsocket shapes. `status_code` is a printer's state in StatusReply and an outcome elsewhere.

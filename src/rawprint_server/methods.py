@@ -11,7 +11,7 @@ import hashlib
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from rawprint import __version__
@@ -21,11 +21,13 @@ from rawprint_server.documents import are_documents, parts
 from rawprint_server.hub import TooLate, UnknownJob
 from rawprint_server.messages import (
     BadRequest,
+    ChangeView,
     DrawerOptions,
     DrawerParams,
     JobOptions,
     JobParams,
     JobsParams,
+    JobText,
     JobView,
     PrinterParams,
     PrinterRef,
@@ -180,6 +182,11 @@ def printers_resume(call: Call, /) -> PrinterView:
     return call.hub.pause(call.printer(read(call.params, PrinterParams)), paused=False)
 
 
+def printers_history(call: Call, /) -> list[ChangeView]:
+    """How a printer stood in the last day, the oldest change first."""
+    return call.hub.history(call.printer(read(call.params, PrinterParams)), datetime.now(UTC))
+
+
 def print_(call: Call, /) -> JobView | Awaitable[JobView]:
     """Takes a job; answers at once, or when `options.wait` says."""
     params = read(call.params, PrintParams)
@@ -215,6 +222,7 @@ def _print_on(call: Call, params: PrintParams, name: str) -> JobView | Awaitable
         job_name=options.job_name,
         expires=options.expires,
         priority=options.priority,
+        by=call.client.by,
     )
     call.submitted(job, data)
     return _answer(call.hub, job, options.wait)
@@ -240,7 +248,7 @@ def drawer_open(call: Call, /) -> JobView | Awaitable[JobView]:
     options = params.options or DrawerOptions()
     name = call.printer(params)
     call.client.charge_job(0)
-    job = call.hub.open_drawer(name, params.pin, options.id)
+    job = call.hub.open_drawer(name, params.pin, options.id, by=call.client.by)
     call.about.job = job.id
     return _answer(call.hub, job, options.wait)
 
@@ -253,7 +261,16 @@ def jobs_get(call: Call, /) -> JobView:
 def jobs_list(call: Call, /) -> list[JobView]:
     """The jobs that are remembered, the oldest first."""
     params = read(call.params, JobsParams)
-    return call.hub.jobs(printer_name(params), params.state, params.limit, call.client.entry.grant.printers)
+    if params.before is not None:
+        call.job(params.before)  # of others it must not learn which came first
+    return call.hub.jobs(
+        printer_name(params),
+        params.state,
+        params.limit,
+        call.client.entry.grant.printers,
+        before=params.before,
+        search=params.search,
+    )
 
 
 async def jobs_cancel(call: Call, /) -> JobView:
@@ -281,7 +298,24 @@ async def jobs_resolve(call: Call, /) -> JobView:
     if params.action == "print-again":  # what it holds was looked through when it was first sent
         call.client.need("print")
         call.client.charge_job(job.bytes_total)
-    return await call.hub.resolve(job.id, params.action)
+    return await call.hub.resolve(job.id, params.action, by=call.client.by)
+
+
+async def jobs_text(call: Call, /) -> JobText:
+    """What a job says on paper, as far as its bytes tell."""
+    return await call.client.reader.text(call.job(read(call.params, JobParams).id).id)
+
+
+async def jobs_again(call: Call, /) -> JobView:
+    """Prints a job once more, headed as a copy."""
+    job = call.job(read(call.params, JobParams).id)
+    call.client.need("print")
+    data = await call.hub.copy_of(job.id)
+    call.client.charge(data, job.printer)
+    again = call.hub.print_copy(job.id, data, by=call.client.by)
+    call.submitted(again, data)
+    answer = _answer(call.hub, again, "accepted")
+    return answer if isinstance(answer, JobView) else await answer
 
 
 def subscribe(call: Call, /) -> Snapshot:
@@ -301,6 +335,7 @@ METHODS: Mapping[str, Method] = {
     "printers.status": printers_status,
     "printers.pause": printers_pause,
     "printers.resume": printers_resume,
+    "printers.history": printers_history,
     "print": print_,
     "printers.test": printers_test,
     "drawer.open": drawer_open,
@@ -308,6 +343,8 @@ METHODS: Mapping[str, Method] = {
     "jobs.list": jobs_list,
     "jobs.cancel": jobs_cancel,
     "jobs.resolve": jobs_resolve,
+    "jobs.text": jobs_text,
+    "jobs.again": jobs_again,
     "subscribe": subscribe,
     "unsubscribe": unsubscribe,
     "admin.enter": admin.enter,
@@ -315,6 +352,12 @@ METHODS: Mapping[str, Method] = {
     "admin.access": admin.access,
     "admin.allow": admin.allow,
     "admin.deny": admin.deny,
+    "admin.watch": admin.watch,
+    "admin.unwatch": admin.unwatch,
+    "admin.disconnect": admin.disconnect,
+    "admin.add": admin.add,
+    "admin.probe": admin.probe,
+    "admin.raw": admin.raw,
 }
 
 

@@ -159,6 +159,7 @@ class PairingSession:
                 for _ in range(MOST_FRAMES):
                     await self._answer(await self._connection.recv())
         self._gate.pairing.cancel(self._origin, self._code)
+        self._gate.on_view()
         await self._connection.close()
 
     async def _answer(self, frame: str | bytes) -> None:
@@ -209,8 +210,12 @@ class PairingSession:
             except RawprintError:
                 self._gate.pairing.cancel(self._origin, code)
                 raise
+        self._gate.on_view()
         return PairingStart(where=where, seconds=CODE_SECONDS)
 
     async def _enter(self, code: str) -> None:
-        self._gate.pairing.enter(self._origin, code, asyncio.get_running_loop().time())
+        try:
+            self._gate.pairing.enter(self._origin, code, asyncio.get_running_loop().time())
+        finally:
+            self._gate.on_view()
         await self._gate.change(lambda grants: grants.allow(self._origin, Grant(PAIRED), "paired"))

@@ -12,20 +12,29 @@ from rawprint_server import messages
 from rawprint_server.messages import (
     PROTOCOL,
     AccessView,
+    AddParams,
     AllowParams,
+    ChangeView,
+    ClientParams,
     CodeParams,
     CodeView,
     DrawerParams,
     JobParams,
     JobsParams,
+    JobText,
     JobView,
     OriginParams,
     PrinterParams,
     PrinterView,
     PrintParams,
+    ProbeParams,
+    ProbeView,
+    RawParams,
+    RawView,
     ResolveParams,
     Snapshot,
     Version,
+    WatchView,
 )
 
 # call -> what it takes, what it gives; None: nothing.
@@ -36,6 +45,7 @@ _CALLS: dict[str, tuple[Any, Any]] = {
     "printers.status": (PrinterParams, PrinterView),
     "printers.pause": (PrinterParams, PrinterView),
     "printers.resume": (PrinterParams, PrinterView),
+    "printers.history": (PrinterParams, list[ChangeView]),
     "print": (PrintParams, JobView),
     "printers.test": (PrinterParams, JobView),
     "drawer.open": (DrawerParams, JobView),
@@ -43,6 +53,8 @@ _CALLS: dict[str, tuple[Any, Any]] = {
     "jobs.list": (JobsParams, list[JobView]),
     "jobs.cancel": (JobParams, JobView),
     "jobs.resolve": (ResolveParams, JobView),
+    "jobs.text": (JobParams, JobText),
+    "jobs.again": (JobParams, JobView),
     "subscribe": (None, Snapshot),
     "unsubscribe": (None, None),
     "admin.enter": (CodeParams, None),
@@ -50,11 +62,20 @@ _CALLS: dict[str, tuple[Any, Any]] = {
     "admin.access": (None, AccessView),
     "admin.allow": (AllowParams, AccessView),
     "admin.deny": (OriginParams, AccessView),
+    "admin.watch": (None, WatchView),
+    "admin.unwatch": (None, None),
+    "admin.disconnect": (ClientParams, None),
+    "admin.add": (AddParams, None),
+    "admin.probe": (ProbeParams, ProbeView),
+    "admin.raw": (RawParams, RawView),
 }
 _EVENTS: dict[str, Any] = {
     "printer": messages.PrinterEvent,
     "job": messages.JobEvent,
     "server": messages.ServerEvent,
+    "client": messages.ClientEvent,
+    "log": messages.LogEvent,
+    "access": messages.AccessEvent,
 }
 
 
@@ -63,7 +84,8 @@ def document() -> bytes:
     """The schema: `calls` names for each call what its `params` and `result` are, `events` what is sent unasked."""
     types = [type for pair in _CALLS.values() for type in pair] + [*_EVENTS.values(), messages.Failure]
     schemas, components = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
-    *pairs, printer, job, server, error = schemas
+    *pairs, error = schemas
+    pairs, events = pairs[: -len(_EVENTS)], pairs[-len(_EVENTS) :]
     params, results = pairs[0::2], pairs[1::2]
     return json.dumps(
         {
@@ -74,7 +96,7 @@ def document() -> bytes:
                 for name, takes, gives in zip(_CALLS, params, results, strict=True)
             },
             "error": error,
-            "events": dict(zip(_EVENTS, (printer, job, server), strict=True)),
+            "events": dict(zip(_EVENTS, events, strict=True)),
             "$defs": components,
         },
         indent=1,

@@ -42,6 +42,7 @@ class Session:
         self.asking = asking
         self._connection = connection
         self._client = Client(connection, hub, services, entry)
+        self._services = services
         self._config = services.config
         self._reading: asyncio.Task[None] | None = None
         self._native: Native | None = None
@@ -55,6 +56,10 @@ class Session:
         if before.grant == ADMIN and entry.origin is not None and entry.origin in self._client.gate.own:
             return  # it has used its code
         self._client.entry = entry
+        if self._services.watching is not None:
+            if "admin" not in entry.grant.calls:
+                self._services.watching.unwatch(self._client)
+            self._services.watching.changed(self._client)
         if "status" not in entry.grant.calls:
             self._client.unsubscribe()
         elif (before.grant.printers, before.grant.sees_jobs) != (entry.grant.printers, entry.grant.sees_jobs):
@@ -66,6 +71,8 @@ class Session:
         A page may print and be left in the same breath: its last job must not get lost with it.
         """
         self._reading = asyncio.current_task()
+        if self._services.watching is not None:
+            self._services.watching.came(self._client, self.refuse)
         try:
             self.limit(self._config.server.max_message_bytes)
             with suppress(ConnectionClosed):
@@ -80,6 +87,8 @@ class Session:
             await self._connection.close(*self._last)
         finally:
             self._client.unsubscribe()
+            if self._services.watching is not None:
+                self._services.watching.left(self._client)
             if self._native is not None:
                 self._native.close()
 
@@ -102,6 +111,8 @@ class Session:
         """Closes the connection, as its page may not use the server any more, and reads no frame that it still sends."""
         self._last = code, reason
         self._client.unsubscribe()
+        if self._services.watching is not None:
+            self._services.watching.unwatch(self._client)
         self.stop()
         self.leave()
 

@@ -13,6 +13,7 @@ import pytest
 from websockets.sync.client import connect
 
 from rawprint.virtual import Listener, device
+from rawprint_server import grants
 from rawprint_server.app import App
 from rawprint_server.config import AccessConfig, Config, PrinterConfig, ServerConfig, check
 
@@ -22,8 +23,8 @@ PATIENCE = 5.0  # seconds until something that must come is given up
 class RunningServer:
     """An `App` in a thread with an event loop of its own; `app` is used from that loop alone."""
 
-    def __init__(self, config, state=None):
-        self.app = App(config, state)
+    def __init__(self, config, state=None, **options):
+        self.app = App(config, state, **options)
         self.loop = None
         self._stop = None
         self._up = threading.Event()
@@ -295,6 +296,27 @@ def start(stack):
 def server(start, label, receipt):
     """A server with the printers `Label` and `Receipt`."""
     return start({"Label": (label.address, "tspl"), "Receipt": (receipt.address, "escpos")})
+
+
+@pytest.fixture
+def administered(stack, tmp_path, label, receipt):
+    """administered(printers, access, **keys of [server]) -> a server with a state folder, and a client that is its administrator."""
+
+    def administered(printers=None, access=None, file=None, **server):
+        config = Config(
+            server=ServerConfig(**({"port": 0} | server)),
+            printers=printers
+            or {"Label": PrinterConfig(label.address, "tspl"), "Receipt": PrinterConfig(receipt.address, "escpos")},
+            access=access or AccessConfig(("https://pos.example.com",)),
+        )
+        check(config)
+        state = tmp_path / "state"
+        running = stack.enter_context(RunningServer(config, state, file=file))
+        secret = grants.admin_secret(state, make=False)
+        headers = {"Authorization": f"Bearer {secret}"}
+        return running, stack.enter_context(running.native(additional_headers=headers))
+
+    return administered
 
 
 @pytest.fixture

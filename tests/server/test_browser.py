@@ -121,7 +121,7 @@ def site():
 
 
 @contextlib.contextmanager
-def running_server(folder, printer, origins, port=0, *, end=subprocess.Popen.terminate):
+def running_server(folder, printer, origins, port=0, *, end=subprocess.Popen.terminate, extra=""):
     """`rawprint-server` as a process of its own; gives host:port."""
     config = folder / "server.toml"
     config.write_text(
@@ -132,6 +132,7 @@ def running_server(folder, printer, origins, port=0, *, end=subprocess.Popen.ter
             [access]
             origins = {json.dumps(origins)}
         """)
+        + extra
     )
     command = [sys.executable, "-m", "rawprint_server", "--config", str(config), "--port", str(port)]
     with (folder / "server.log").open("a") as log:
@@ -161,6 +162,10 @@ def label_of_example():
 def jobs_in(received):
     """What was received without the questions about its status: all that was to be printed."""
     return re.sub(rb"\x1b![?S]", b"", received)
+
+
+def open_commands(page):
+    page.get_by_role("navigation").get_by_role("link", name="Commands").click()
 
 
 def wait_for_bytes(printer, size):
@@ -257,41 +262,43 @@ def test_a_page_of_a_foreign_origin_is_refused_and_prints_nothing(open_page, tmp
     assert printer.received() == b""
 
 
-def test_the_page_at_the_root_prints_and_shows_what_became_of_it(open_page, server, printer, tmp_path) -> None:
+def test_the_page_at_the_root_prints_and_shows_what_became_of_it(server, open_page, printer, tmp_path) -> None:
     page = open_page(f"http://{server}/", viewport={"width": 1200, "height": 900})
-    expect(page.get_by_role("status")).to_have_text("Connected")
+    expect(page.locator("#connection")).to_have_text("Connected")
     card = page.locator("[data-printer=Label]")
     expect(card).to_contain_text("Ready")
-    expect(page.get_by_label("Printer", exact=True)).to_have_value("Label")
+    open_commands(page)
+    expect(page.locator("#printer")).to_have_value("Label")
     commands = page.get_by_label("Commands", exact=True).input_value()
     assert commands.startswith("SIZE 80 mm, 40 mm\n")
 
     page.get_by_role("button", name="Print", exact=True).click()
-    job = page.locator("#jobs > li")
+    job = page.locator("#sent > li")
     expect(job).to_have_count(1)
     expect(job).to_have_attribute("data-job-state", re.compile("delivered|completed"))
     expect(job).to_contain_text(job.get_attribute("data-job"))
     expect(job).to_contain_text(re.compile("took every byte|Printed"))
-    expect(job).to_contain_text(f"{len(commands)} of {len(commands)} bytes taken")
+    expect(job).to_contain_text(f"{len(commands)} of {len(commands)} taken")
     assert jobs_in(printer.received()) == commands.encode()
     page.screenshot(path=tmp_path / "desktop.png", full_page=True)
 
 
 @pytest.mark.parametrize("host", ["localhost", "[::1]"])
-def test_the_page_at_the_root_connects_by_every_name_of_this_machine(open_page, server, host) -> None:
+def test_the_page_at_the_root_connects_by_every_name_of_this_machine(server, open_page, host) -> None:
     port = int(server.rpartition(":")[2])
     try:
         socket.create_connection((host.strip("[]"), port), timeout=5).close()
     except OSError:
         pytest.skip(f"the server does not listen on {host}: this machine has no IPv6")
     page = open_page(f"http://{host}:{port}/")
-    expect(page.get_by_role("status")).to_have_text("Connected")
+    expect(page.locator("#connection")).to_have_text("Connected")
     expect(page.locator("[data-printer=Label]")).to_contain_text("Ready")
 
 
-def test_the_page_at_the_root_sends_bytes_that_are_no_text(open_page, server, printer) -> None:
+def test_the_page_at_the_root_sends_bytes_that_are_no_text(server, open_page, printer) -> None:
     page = open_page(f"http://{server}/")
-    expect(page.get_by_role("status")).to_have_text("Connected")
+    expect(page.locator("#connection")).to_have_text("Connected")
+    open_commands(page)
     page.get_by_label("Example").select_option("escpos")
     expect(page.get_by_label(re.compile("as one byte"))).to_be_checked()
     page.get_by_label("Commands", exact=True).fill("\\x00\\xFFé\\n\\\\\\q\n")
@@ -301,12 +308,13 @@ def test_the_page_at_the_root_sends_bytes_that_are_no_text(open_page, server, pr
     assert jobs_in(printer.received()) == b"\x00\xff\xc3\xa9\n\\\\q\n"
 
 
-def test_the_page_at_the_root_says_why_a_job_waits_and_goes_on(open_page, server, set_reason, tmp_path) -> None:
+def test_the_page_at_the_root_says_why_a_job_waits_and_goes_on(server, open_page, set_reason, tmp_path) -> None:
     page = open_page(f"http://{server}/", viewport={"width": 390, "height": 844}, color_scheme="dark")
     expect(page.locator("[data-printer=Label]")).to_contain_text("Ready")
     set_reason("media-empty", True)
+    open_commands(page)
     page.get_by_role("button", name="Print", exact=True).click()
-    job = page.locator("#jobs > li")
+    job = page.locator("#sent > li")
     expect(job).to_contain_text("Waiting: paper is out.")
     expect(page.locator("[data-printer=Label]")).to_contain_text("Stopped: paper is out")
     page.screenshot(path=tmp_path / "phone-dark-stopped.png", full_page=True)
@@ -314,13 +322,12 @@ def test_the_page_at_the_root_says_why_a_job_waits_and_goes_on(open_page, server
 
     set_reason("media-empty", False)
     expect(job).to_have_attribute("data-job-state", re.compile("delivered|completed"))
-    job.get_by_text("Steps").click()
     expect(job.locator(".steps")).to_contain_text("paper is out")
     expect(page.locator("[data-printer=Label]")).to_contain_text("Ready")
     page.screenshot(path=tmp_path / "phone-dark-delivered.png", full_page=True)
 
 
-def test_the_page_at_the_root_asks_the_printer_on_demand(open_page, server, set_reason, tmp_path) -> None:
+def test_the_page_at_the_root_asks_the_printer_on_demand(server, open_page, set_reason, tmp_path) -> None:
     page = open_page(f"http://{server}/", viewport={"width": 1200, "height": 900}, color_scheme="dark")
     card = page.locator("[data-printer=Label]")
     expect(card).to_contain_text("Ready")
@@ -334,17 +341,18 @@ def test_the_page_at_the_root_lives_through_the_end_of_the_server(open_page, tmp
     set_reason("media-empty", True)
     with running_server(tmp_path, printer, [], end=subprocess.Popen.kill) as server:
         page = open_page(f"http://{server}/", strict=False, viewport={"width": 390, "height": 844})
-        expect(page.get_by_role("status")).to_have_text("Connected")
+        expect(page.locator("#connection")).to_have_text("Connected")
+        open_commands(page)
         page.get_by_role("button", name="Print", exact=True).click()
-        job = page.locator("#jobs > li")
+        job = page.locator("#sent > li")
         expect(job).to_contain_text("Waiting: paper is out.")
-    expect(page.get_by_role("status")).to_contain_text("Not connected. ")
-    expect(page.locator("[data-printer=Label]")).to_contain_text("Not known")
+    expect(page.locator("#connection")).to_contain_text("Not connected. ")
+    expect(page.locator("#stale")).to_contain_text("What you see is as of")
     expect(page.get_by_role("button", name="Print", exact=True)).to_be_disabled()
     expect(job).to_contain_text("not known for now")
     page.screenshot(path=tmp_path / "phone-lost.png", full_page=True)
     with running_server(tmp_path, printer, [], port=int(server.rpartition(":")[2])):
-        expect(page.get_by_role("status")).to_have_text("Connected", timeout=2 * PATIENCE_MS)
+        expect(page.locator("#connection")).to_have_text("Connected", timeout=2 * PATIENCE_MS)
         expect(page.get_by_role("button", name="Print", exact=True)).to_be_enabled()
         expect(job).to_contain_text("Waiting: paper is out.")  # it was killed, and has the job still
 
@@ -353,10 +361,11 @@ def test_the_page_at_the_root_tells_of_a_printer_that_is_not_there(open_page, tm
     with Listener(device("tspl")) as gone:
         pass
     with running_server(tmp_path, gone, []) as server:
-        page = open_page(f"http://{server}/", viewport={"width": 1200, "height": 900})
+        page = open_page(f"http://{server}/", strict=False, viewport={"width": 1200, "height": 900})
         expect(page.locator("[data-printer=Label]")).to_contain_text("No answer")
+        open_commands(page)
         page.get_by_role("button", name="Print", exact=True).click()
-        job = page.locator("#jobs > li")
+        job = page.locator("#sent > li")
         expect(job).to_have_attribute("data-job-state", "pending")
         expect(job).to_contain_text("Waiting: ")
         expect(job).to_contain_text("Nothing of it was sent yet.")
@@ -371,7 +380,7 @@ def test_the_page_at_the_root_asks_what_became_of_an_uncertain_label(open_page, 
             expect(page.get_by_role("heading", name="Did it come out?")).to_be_hidden()
             cut_off(printer, native)
             native.ask("print", printer="Label", data="NEXT\r\n", options={"id": "next"})
-            doubt = page.locator("#uncertain > li")
+            doubt = page.locator("#doubts-list > li")
             expect(doubt).to_contain_text("bytes were surely taken")
             page.screenshot(path=tmp_path / "doubt.png", full_page=True)
             doubt.get_by_role("button", name="Print it again").click()

@@ -375,7 +375,7 @@ def test_other_names_take_a_restart(far, token, caplog):
 
 def test_pages_and_metrics(far, token):
     server = far()
-    for path in ("/", "/health", "/rawprint.js", "/page.js", "/health?x=1"):
+    for path in ("/", "/health", "/rawprint.js", "/dashboard.js", "/health?x=1"):
         assert server.get(path)[0] == 200, path
     for path in ("/metrics", "/schema.json", "/metrics?x", "/nothing", "//metrics"):
         status, body = server.get(path)

@@ -138,7 +138,7 @@ def test_it_is_a_json_schema():
 
 def test_it_has_the_calls_and_events_that_there_are():
     assert set(SCHEMA["calls"]) == {*METHODS, "subscribe", "unsubscribe"}
-    assert set(SCHEMA["events"]) == {"printer", "job", "server"}
+    assert set(SCHEMA["events"]) == {"printer", "job", "server", "client", "log", "access"}
     assert all(set(call) == {"params", "result"} for call in SCHEMA["calls"].values())
 
 

@@ -44,6 +44,7 @@ FUNCTIONS = {
     "image": "rawprint.documents.pages:print_image",
     "pdf": "rawprint.documents.pdf_pages:print_pdf",
     "render": "rawprint.documents.worker:render",
+    "read": "rawprint.documents.reading:read_job",
 }
 """Name -> what makes it, as "module:function". That returns a page's bytes, or yields them or pieces one by one, and among them lists of notes."""
 

@@ -43,6 +43,7 @@ class Native:
 
     def answer(self, frame: str | bytes) -> None:
         """Does what the frame asks for; the reply goes out at once, or when there is something to tell."""
+        self._client.received(frame)
         attached = None
         name = ""
         uid = NULL

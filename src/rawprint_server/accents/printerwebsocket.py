@@ -72,6 +72,7 @@ class PrinterWebSocket:
 
     async def answer(self, frame: str | bytes) -> None:
         """Does what the frame asks for and sends every frame of the reply; a frame without JSON is passed over."""
+        self._client.received(frame)
         try:
             request = messages.read_request(frame)
         except NotJson as error:
@@ -142,7 +143,7 @@ class PrinterWebSocket:
         self._client.charge(data, name)
         id = None if params.options is None else params.options.id
         await self._reply(messages.PrintNotice(uid=request.uid, status=f"Printing job started on {name}"))
-        job = self._hub.submit(name, data, id)
+        job = self._hub.submit(name, data, id, by=self._client.by)
         call.submitted(job, data)
         await self._outcome(request, job)
 

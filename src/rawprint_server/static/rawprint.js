@@ -24,7 +24,7 @@
  * A job as the server describes it.
  * @typedef {{ id: string, printer: string, name: string | null, state: JobState, bytes_total: number,
  *   bytes_accepted: number, evidence: readonly string[], reasons: Reasons, error: ErrorData | null, created: string,
- *   ended: string | null, notes: readonly string[] }} JobData
+ *   ended: string | null, notes: readonly string[], by: string | null }} JobData
  *
  * What is plugged into the server's machine and has no name in its configuration.
  * @typedef {{ address: string, make_model: string, serial: string, dialect: string | null, how: string,
@@ -1333,6 +1333,8 @@ export class Job extends Emitter {
   get evidence() { return this.#data.evidence ?? []; }
   /** What there is to know of its documents, such as a character that no font has. */
   get notes() { return this.#data.notes ?? []; }
+  /** Who asked for it: a page's origin, "token NAME" or "program ADDRESS"; null: that is not known any more. */
+  get by() { return this.#data.by ?? null; }
   /** What the printer says while it does not get on. */
   get reasons() { return this.#data.reasons ?? {}; }
   get error() { return errorOf(this.#data.error); }
