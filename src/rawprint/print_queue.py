@@ -751,7 +751,8 @@ class PrintQueue:
         if self._asks:
             due.append(0.0 if flight is not None else self._away_until)
         if self._talks:
-            due.append(self._talks[0].until if flight is not None and flight.awaiting else self._away_until)
+            under_way = flight is not None and bool(flight.awaiting)
+            due.append(min(talk.until for talk in self._talks) if under_way else self._away_until)
         if self._stands_still:
             due.append(self._expire_at)
             if flight is None or not flight.awaiting:
@@ -1374,8 +1375,9 @@ class PrintQueue:
 
     def _tell_busy(self) -> None:
         """To those whose bytes had no turn in time."""
-        while self._talks and self._talks[0].until <= time.monotonic():
-            talk = self._talks.popleft()
+        now = time.monotonic()
+        for talk in [talk for talk in self._talks if talk.until <= now]:
+            self._talks.remove(talk)
             error = PrinterBusy("jobs are under way on the printer", hint="Try again when they are through.")
             _guarded(talk.callback, error)
 
