@@ -476,8 +476,13 @@ def test_a_page_that_nobody_saw_for_a_day_shows_the_jobs_as_they_are(shop, open_
         "() => { window.draw = requestAnimationFrame; window.requestAnimationFrame = (act) => { window.held = act; }; }"
     )
     native.ask("printers.resume", printer="Label")
-    for number in range(1100):
-        native.send("print", printer="Receipt", data="x\n", options={"id": f"day-{number}"})
+    for hundred in range(11):
+        sent = [
+            native.send("print", printer="Receipt", data="x\n", options={"id": f"day-{hundred}-{number}"})
+            for number in range(100)
+        ]
+        for uid in sent:
+            native.reply(uid)
     native.print("Receipt", "x\n", id="last", wait="ended")
     page.wait_for_timeout(500)
     assert page.locator("#jobs-list > li").count() == 1
