@@ -262,6 +262,7 @@ def test_an_uncertain_job_asks_whether_it_came_out(open_page, tmp_path) -> None:
             doubt.get_by_role("button", name="Yes, it came out").click()
             expect(page.get_by_role("heading", name="Did it come out?")).to_be_hidden()
             expect(job(page, "half").locator(".word")).to_have_text("Settled")
+            page.close()  # before its server ends, of which it would complain
 
 
 def test_what_comes_from_elsewhere_is_text(stack, open_page, label, native, shop) -> None:

@@ -120,7 +120,8 @@ def test_the_buttons_break_and_mend_it(open_page, simulated, send, tmp_path) -> 
     button(page, "Load paper").click()
     expect(page.locator("#printed")).to_have_text("16")
 
-    page.get_by_label("Prints").select_option("50")
+    with page.expect_response("**/state"):  # what is sent before it is slow is printed at once
+        page.get_by_label("Prints").select_option("50")
     sock.sendall(b"x" * 5000)
     expect(page.locator("#state")).to_have_text("Printing: paper is low.")
     page.get_by_label("Prints").select_option("at once")
