@@ -381,7 +381,7 @@ def test_a_found_printer_is_looked_into(shop, open_page, dashboard, stack, set_r
     assert b"PRINT" not in new.received()
 
 
-def test_a_printer_is_added_to_the_configuration(open_page, label, stack, tmp_path, dashboard) -> None:
+def test_a_printer_is_added_to_the_configuration(stack, label, open_page, tmp_path, dashboard) -> None:
     new = stack.enter_context(Listener(device("escpos")))
     text = f'[server]\nstate_dir = "{tmp_path / "state"}"\n'
     with running_server(tmp_path, label, [], extra=text) as address:
