@@ -483,8 +483,8 @@ def test_a_page_that_nobody_saw_for_a_day_shows_the_jobs_as_they_are(shop, open_
             for number in range(100)
         ]
         for uid in sent:
-            native.reply(uid)
-    native.print("Receipt", "x\n", id="last", wait="ended")
+            native.reply(uid, 30)
+    native.reply(native.send("print", printer="Receipt", data="x\n", options={"id": "last", "wait": "ended"}), 30)
     page.wait_for_timeout(500)
     assert page.locator("#jobs-list > li").count() == 1
     page.evaluate("() => { window.requestAnimationFrame = window.draw; requestAnimationFrame(window.held); }")

@@ -105,7 +105,7 @@ def fort(tmp_path_factory):
                 "Receipt": PrinterConfig(receipt.address, "escpos"),
             },
             access=AccessConfig((POS, DENIED), pairing="Label"),
-            limits=LimitsConfig(job_bytes=JOB, first_frame="0.2s", connections_per_origin=20),
+            limits=LimitsConfig(job_bytes=JOB, first_frame="1s", connections_per_origin=20),
             audit=AuditConfig(level="none"),
         )
         check(config)
