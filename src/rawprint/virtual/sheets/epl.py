@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from rawprint.virtual.sheets import codes
-from rawprint.virtual.sheets.label import Label, needs
+from rawprint.virtual.sheets.label import Label, needs, parameters
 from rawprint.virtual.sheets.paper import MOST_ROWS, MOST_WIDTH, Picture, filled, framed, whole
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Epl(Label):
             return
         done = _COMMANDS.get(word)
         try:
-            if done is None or done(self, _parameters(text[len(word) :])) is False:
+            if done is None or done(self, parameters(_PARAMETER, text[len(word) :])) is False:
                 self._ignore(raw)
         except IndexError:  # one of its parameters is missing
             self._ignore(raw)
@@ -223,21 +223,6 @@ _COMMANDS: dict[str, Callable[[Epl, list[str]], bool | None]] = {
     "B": Epl._barcode,
     "b": Epl._code,
 }
-
-
-def _parameters(text: str) -> list[str]:
-    """Split at commas that stand in no string."""
-    parts: list[str] = []
-    at = 0
-    while len(parts) < 40:
-        found = _PARAMETER.match(text, at)
-        if not found:
-            return [*parts, text[at:]]
-        parts.append(found[1])
-        at = found.end()
-        if not found[2]:
-            break
-    return parts
 
 
 def _string(text: str) -> str:

@@ -8,6 +8,8 @@ from rawprint.virtual.sheets.glyphs import line
 from rawprint.virtual.sheets.paper import MOST_ROWS, MOST_WIDTH, Canvas, Printing
 
 if TYPE_CHECKING:
+    import re
+
     from rawprint.virtual.sheets.paper import Budget, Picture
 
 
@@ -82,3 +84,18 @@ def needs(parameters: list[str], count: int) -> None:
     """
     if len(parameters) < count:
         raise IndexError(count)
+
+
+def parameters(one: re.Pattern[str], text: str) -> list[str]:
+    """A command's parameters, split at commas that stand in no string; `one` matches one of them, and the comma or the end."""
+    parts: list[str] = []
+    at = 0
+    while len(parts) < 40:
+        found = one.match(text, at)
+        if not found:
+            return [*parts, text[at:]]
+        parts.append(found[1])
+        at = found.end()
+        if not found[2]:
+            break
+    return parts

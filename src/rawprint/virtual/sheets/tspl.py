@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rawprint.virtual.sheets import codes
 from rawprint.virtual.sheets.glyphs import wrapped
-from rawprint.virtual.sheets.label import Label, needs
+from rawprint.virtual.sheets.label import Label, needs, parameters
 from rawprint.virtual.sheets.paper import MOST_ROWS, MOST_WIDTH, Picture, decimal, ellipse, filled, framed, whole
 
 if TYPE_CHECKING:
@@ -140,9 +140,9 @@ class Tspl(Label):
         if done is None:
             self._ignore(raw)
             return
-        parameters = _parameters(text[len(word) :])
+        given = parameters(_PARAMETER, text[len(word) :])
         try:
-            if done(self, parameters) is False:
+            if done(self, given) is False:
                 self._ignore(raw)
         except IndexError:  # one of its parameters is missing
             self._ignore(raw)
@@ -376,21 +376,6 @@ _COMMANDS: dict[str, Callable[[Tspl, list[str]], bool | None]] = {
     "MAXICODE": Tspl._other_code,
     "RSS": Tspl._other_code,
 }
-
-
-def _parameters(text: str) -> list[str]:
-    """Split at commas that stand in no string."""
-    parts: list[str] = []
-    at = 0
-    while len(parts) < 40:
-        found = _PARAMETER.match(text, at)
-        if not found:
-            return [*parts, text[at:]]
-        parts.append(found[1])
-        at = found.end()
-        if not found[2]:
-            break
-    return parts
 
 
 def _string(text: str) -> str:
